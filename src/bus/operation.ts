@@ -1,0 +1,49 @@
+/** An operation of a service: the schema of its request and what it does. Unknown fields are refused. */
+import { z } from 'zod';
+import { FabricError } from '../errors.ts';
+
+/** One request that has passed the edge: who asks is what the bus authenticated, the body is what the schema admits. */
+export interface Request<Body> {
+  /** A swarm id, or `operator`. */
+  readonly caller: string;
+  readonly body: Body;
+}
+
+export interface Operation {
+  /** Answers a request whose body is decoded but not yet checked. @throws FabricError */
+  run(caller: string, body: Record<string, unknown>): Promise<unknown>;
+}
+
+/** Who may call an operation: any swarm and the operator, or the operator only. */
+export type Audience = 'swarm' | 'operator';
+
+export function operation<Shape extends z.ZodRawShape>(
+  shape: Shape,
+  handle: (request: Request<z.output<z.ZodObject<Shape, z.core.$strict>>>) => Promise<unknown>,
+  audience: Audience = 'swarm',
+): Operation {
+  const schema = z.strictObject(shape);
+  return {
+    async run(caller, body) {
+      if (audience === 'operator' && caller !== 'operator') {
+        throw new FabricError('UNAUTHORIZED', `${caller} may not do this: it is for operators`);
+      }
+      const parsed = schema.safeParse(body);
+      if (!parsed.success) throw invalidRequest(parsed.error);
+      return await handle({ caller, body: parsed.data });
+    },
+  };
+}
+
+/** The first finding of a schema as an error that names the field, what was expected, and what came. */
+export function invalidRequest(error: z.ZodError): FabricError {
+  const issue = error.issues[0]!;
+  const path = issue.path.map(String).join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const where = path === '' ? '' : ` in ${path}`;
+    const keys = issue.keys.slice(0, 5).map((key) => JSON.stringify(key.slice(0, 80)));
+    return new FabricError('INVALID_REQUEST', `unknown field ${keys.join(', ')}${where}; leave it out`, { field: issue.keys[0]?.slice(0, 80) });
+  }
+  const field = path === '' ? 'the body' : path;
+  return new FabricError('INVALID_REQUEST', `${field}: ${issue.message}`, { field });
+}
