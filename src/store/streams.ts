@@ -1,0 +1,116 @@
+/**
+ * The streams and buckets of a fabric and their configuration. None of them drops history by itself: the audited ones
+ * have no per-key limit, refuse writes when full, and are trimmed only behind the witness.
+ */
+import { AckPolicy, DiscardPolicy, JetStreamApiError, type JetStreamManager, RetentionPolicy, StorageType, type StreamConfig } from '@nats-io/jetstream';
+import { nanos } from '@nats-io/nats-core';
+import { FabricError } from '../errors.ts';
+import type { Namespace } from '../namespace.ts';
+
+export interface StreamsOptions {
+  readonly replicas: number;
+  readonly storage: 'memory' | 'file';
+  /** Most bytes of the actors' log on each replica; the other streams take a fixed share beside it. */
+  readonly maxLogBytes: number;
+}
+
+const MiB = 1024 * 1024;
+const hour = 3_600_000;
+
+const shares = { bus: 256 * MiB, journal: 256 * MiB, timers: 128 * MiB, inbox: 256 * MiB } as const;
+
+/** The memory (or disk) that all streams of a fabric reserve on each node, bytes. */
+export function reservedBytes(maxLogBytes: number): number {
+  return maxLogBytes + shares.bus + shares.journal + shares.timers + shares.inbox;
+}
+
+/** How long a repeated message id is recognised, milliseconds. */
+export const duplicateWindowMs = 120_000;
+
+/** The configuration of every stream of a fabric. */
+export function streamConfigs(ns: Namespace, options: StreamsOptions): StreamConfig[] {
+  const common = {
+    retention: RetentionPolicy.Limits,
+    storage: options.storage === 'memory' ? StorageType.Memory : StorageType.File,
+    num_replicas: options.replicas,
+    max_msgs: -1,
+    max_age: 0,
+    max_msg_size: -1,
+    max_consumers: -1,
+    duplicate_window: nanos(duplicateWindowMs),
+  };
+  /** Refuses writes when full, keeps every message until it is trimmed, cannot be rolled up or deleted from. */
+  const audited = { ...common, discard: DiscardPolicy.New, max_msgs_per_subject: -1, allow_direct: false, allow_rollup_hdrs: false, deny_delete: true, deny_purge: false };
+  const configs = [
+    {
+      ...audited,
+      name: ns.actorsStream,
+      subjects: [`$KV.${ns.actorsBucket}.>`],
+      max_bytes: options.maxLogBytes,
+      allow_atomic: true,
+      republish: { src: `$KV.${ns.actorsBucket}.>`, dest: `${ns.root}.event.>` },
+    },
+    { ...audited, name: ns.busStream, subjects: [`$KV.${ns.busBucket}.>`], max_bytes: shares.bus, allow_atomic: true },
+    { ...audited, name: ns.journalStream, subjects: [`${ns.root}.journal.>`], max_bytes: shares.journal },
+    {
+      ...common,
+      name: ns.timersStream,
+      subjects: [`${ns.root}.timer.>`, `${ns.root}.due.>`],
+      discard: DiscardPolicy.Old,
+      max_bytes: shares.timers,
+      max_msgs_per_subject: -1,
+      allow_rollup_hdrs: true,
+      allow_msg_ttl: true,
+      allow_msg_schedules: true,
+    },
+    {
+      ...common,
+      name: ns.inboxStream,
+      subjects: [`${ns.root}.inbox.>`],
+      discard: DiscardPolicy.Old,
+      max_bytes: shares.inbox,
+      max_age: nanos(7 * 24 * hour),
+      max_msgs_per_subject: 10_000,
+    },
+  ];
+  return configs as unknown as StreamConfig[];
+}
+
+/** Creates what is missing; what exists keeps its configuration. @throws FabricError UNAVAILABLE */
+export async function ensureStreams(jsm: JetStreamManager, ns: Namespace, options: StreamsOptions): Promise<void> {
+  await Promise.all(streamConfigs(ns, options).map(async (config) => await ensureStream(jsm, config)));
+}
+
+async function ensureStream(jsm: JetStreamManager, config: StreamConfig): Promise<void> {
+  const until = Date.now() + 15_000;
+  for (;;) {
+    try {
+      await jsm.streams.add(config);
+      return;
+    } catch (error) {
+      const isApi = error instanceof JetStreamApiError;
+      if (isApi && error.code === streamNameInUse) return;
+      if ((isApi && error.status !== 503 && error.code !== notEnoughPeers) || Date.now() >= until) {
+        const why = error instanceof Error ? error.message : String(error);
+        throw new FabricError('UNAVAILABLE', `the stream ${config.name} cannot be made: ${why}`, undefined, { cause: error });
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+/** A stream of this name exists with another configuration. */
+const streamNameInUse = 10058;
+/** Right after formation not every node is known to offer its memory yet. */
+const notEnoughPeers = 10005;
+
+/** The mailbox consumer of a swarm: durable, made for the swarm, which may only pull from it and acknowledge. */
+export async function ensureMailbox(jsm: JetStreamManager, ns: Namespace, swarmId: string): Promise<void> {
+  await jsm.consumers.add(ns.inboxStream, {
+    durable_name: ns.mailboxConsumer(swarmId),
+    filter_subject: `${ns.root}.inbox.${swarmId}.>`,
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: nanos(30_000),
+    max_ack_pending: 256,
+  });
+}
