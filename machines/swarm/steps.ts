@@ -1,0 +1,137 @@
+/** What each accepted event writes into a swarm's context. Steps compute; whether the event is accepted is decided before. */
+import { distinct } from '../equality.ts';
+import { isExhausted, reserve, spend, unreserve } from './budget.ts';
+import { type CircuitReason, isForTask, type SwarmBudget, type SwarmContext } from './context.ts';
+import type { SwarmEvent, SwarmEventOf, SwarmEventType } from './events.ts';
+
+/** How far one outcome moves the reputation towards 1 or 0. */
+const reputationStep = 0.1;
+
+type Steps = {
+  readonly [Type in SwarmEventType]: (swarm: SwarmContext, event: SwarmEventOf<Type>) => Partial<SwarmContext>;
+};
+
+const steps: Steps = {
+  INVITE: (swarm, event) => ({
+    grants: distinct([...swarm.grants, ...event.grants]),
+    invited_at: swarm.invited_at ?? event.at,
+    ...(event.budget_usd == null ? {} : allocated(swarm, event.budget_usd)),
+  }),
+  REGISTER: (swarm, event) => ({
+    capabilities: distinct(event.capabilities),
+    cost_per_hour: event.cost_per_hour,
+    model: event.model ?? null,
+    max_concurrent_tasks: event.max_concurrent_tasks ?? null,
+    metadata: event.metadata ?? {},
+    registered_at: swarm.retired_at === null ? (swarm.registered_at ?? event.at) : event.at,
+    retired_at: null,
+    last_seen_at: event.at,
+  }),
+  GRANT: (swarm, event) => ({
+    grants: distinct([...swarm.grants, ...event.capabilities]),
+    invited_at: swarm.invited_at ?? event.at,
+  }),
+  REVOKE: (swarm, event) => ({
+    grants: swarm.grants.filter((name) => !event.capabilities.includes(name)),
+    capabilities: swarm.capabilities.filter((name) => !event.capabilities.includes(name)),
+  }),
+  ONLINE: (_, event) => ({ last_seen_at: event.at }),
+  OFFLINE: (swarm, event) => ({ last_seen_at: event.last_seen_at ?? swarm.last_seen_at }),
+  ALLOCATE: (swarm, event) => ({
+    invited_at: swarm.invited_at ?? event.at,
+    ...allocated(swarm, event.budget_usd),
+  }),
+  RESERVE: (swarm, event) => ({
+    reservations: { ...swarm.reservations, [event.key]: { token: event.token, amount_usd: event.amount_usd } },
+    budget: reserve(swarm.budget, event.amount_usd),
+    counters: { ...swarm.counters, claimed: swarm.counters.claimed + (isForTask(event.key) ? 1 : 0) },
+  }),
+  SETTLE: (swarm, event) => settled(swarm, event.key, event.cost_usd),
+  UNRESERVE: (swarm, event) => settled(swarm, event.key, 0),
+  CHARGE: (swarm, event) => spent(swarm, swarm.budget, event.amount_usd),
+  SUCCESS: (swarm, event) => ({
+    ...settled(swarm, event.key, event.cost_usd),
+    counters: {
+      ...swarm.counters,
+      claimed: swarm.counters.claimed + (event.reserved ? 0 : 1),
+      completed: swarm.counters.completed + 1,
+      consecutive_failures: 0,
+    },
+    reputation: moved(swarm.reputation, 1),
+    on_trial: false,
+  }),
+  FAILURE: (swarm, event) => {
+    const inARow = swarm.counters.consecutive_failures + 1;
+    const settlement = settled(swarm, event.key, event.cost_usd);
+    const reasons = settlement.circuit_reasons ?? swarm.circuit_reasons;
+    return {
+      ...settlement,
+      counters: {
+        ...swarm.counters,
+        claimed: swarm.counters.claimed + (event.reserved ? 0 : 1),
+        failed: swarm.counters.failed + 1,
+        consecutive_failures: inARow,
+      },
+      reputation: moved(swarm.reputation, 0),
+      on_trial: false,
+      circuit_reasons: swarm.on_trial || inARow >= event.threshold ? including(reasons, 'failures') : reasons,
+    };
+  },
+  TRIP: (swarm, event) => ({ circuit_reasons: including(swarm.circuit_reasons, event.reason), on_trial: false }),
+  RESET: (swarm, event) => ({
+    circuit_reasons: swarm.circuit_reasons.filter(
+      (reason) => reason === 'paused' || (reason === 'budget' && isExhausted(swarm.budget)),
+    ),
+    counters: { ...swarm.counters, consecutive_failures: 0 },
+    on_trial: event.trial ?? false,
+  }),
+  PAUSE: (swarm) => ({ circuit_reasons: including(swarm.circuit_reasons, 'paused') }),
+  RESUME: (swarm) => ({ circuit_reasons: without(swarm.circuit_reasons, 'paused') }),
+  UNREGISTER: (_, event) => ({ retired_at: event.at }),
+};
+
+/** A new allocation; more money closes what an exhausted budget opened, less may open it. */
+function allocated(swarm: SwarmContext, amount: number): Partial<SwarmContext> {
+  const budget = { ...swarm.budget, allocated_usd: amount };
+  const reasons = isExhausted(budget)
+    ? including(swarm.circuit_reasons, 'budget')
+    : without(swarm.circuit_reasons, 'budget');
+  return { budget, circuit_reasons: reasons };
+}
+
+/** The reservation, if there is one, given back and the cost spent. */
+function settled(swarm: SwarmContext, key: string, cost: number): Partial<SwarmContext> {
+  if (!Object.hasOwn(swarm.reservations, key)) return cost > 0 ? spent(swarm, swarm.budget, cost) : {};
+  const { [key]: reservation, ...reservations } = swarm.reservations;
+  const released = unreserve(swarm.budget, reservation?.amount_usd ?? 0);
+  return { reservations, ...(cost > 0 ? spent(swarm, released, cost) : { budget: released }) };
+}
+
+/** A cost taken from the budget. The circuit opens when the last of the money is spent, or more than that. */
+function spent(swarm: SwarmContext, before: SwarmBudget, cost: number): Partial<SwarmContext> {
+  const budget = spend(before, cost);
+  const opens = isExhausted(budget) || budget.overrun_usd > before.overrun_usd;
+  return { budget, circuit_reasons: opens ? including(swarm.circuit_reasons, 'budget') : swarm.circuit_reasons };
+}
+
+function including(reasons: readonly CircuitReason[], reason: CircuitReason): CircuitReason[] {
+  return reasons.includes(reason) ? [...reasons] : [...reasons, reason];
+}
+
+function without(reasons: readonly CircuitReason[], reason: CircuitReason): CircuitReason[] {
+  return reasons.filter((other) => other !== reason);
+}
+
+/** A moving average of outcomes, held to six decimals. */
+function moved(reputation: number, outcome: 0 | 1): number {
+  return Math.round((reputation + reputationStep * (outcome - reputation)) * 1e6) / 1e6;
+}
+
+/** The fields that an accepted event changes. */
+export function stepSwarm(swarm: SwarmContext, event: SwarmEvent): Partial<SwarmContext> {
+  const step = steps[event.type] as (swarm: SwarmContext, event: SwarmEvent) => Partial<SwarmContext>;
+  const changed = step(swarm, event);
+  const reasons = changed.circuit_reasons ?? swarm.circuit_reasons;
+  const openedAt = reasons.length === 0 ? null : (swarm.circuit_opened_at ?? event.at);
+  return { ...changed, circuit_opened_at: openedAt, updated_at: event.at };
+}
