@@ -6,7 +6,7 @@ import { Packr } from 'msgpackr';
 import { FabricError } from '../errors.ts';
 import { checkIJson } from './ijson.ts';
 import { checkJsonText } from './json-text.ts';
-import { checkMsgpack } from './msgpack-bytes.ts';
+import { readMsgpack } from './msgpack-bytes.ts';
 
 export type Encoding = 'json' | 'msgpack';
 
@@ -25,7 +25,14 @@ export function packBytes(value: unknown): Uint8Array {
 
 /** Decodes bytes that the fabric itself wrote. */
 export function unpackBytes(bytes: Uint8Array): unknown {
-  return packr.unpack(bytes);
+  // The fast reader drops a byte order mark that begins a longer text.
+  return mayHoldByteOrderMark(bytes) ? readMsgpack(bytes) : packr.unpack(bytes);
+}
+
+const byteOrderMark = Buffer.from('\uFEFF');
+
+function mayHoldByteOrderMark(bytes: Uint8Array): boolean {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(byteOrderMark);
 }
 
 export function encodeBody(value: unknown, encoding: Encoding): Uint8Array {
@@ -50,16 +57,11 @@ export function encodingOf(bytes: Uint8Array, contentType: string | undefined): 
  */
 export function decodeBody(bytes: Uint8Array, encoding: Encoding): Record<string, unknown> {
   if (bytes.length === 0) return {};
-  const value = encoding === 'json' ? decodeJson(bytes) : decodeMsgpack(bytes);
+  const value = encoding === 'json' ? decodeJson(bytes) : readMsgpack(bytes);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new FabricError('INVALID_REQUEST', `the body is ${describe(value)}; send an object of the operation's fields`);
   }
   return value as Record<string, unknown>;
-}
-
-function decodeMsgpack(bytes: Uint8Array): unknown {
-  checkMsgpack(bytes);
-  return packr.unpack(bytes);
 }
 
 function decodeJson(bytes: Uint8Array): unknown {
