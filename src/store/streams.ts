@@ -110,7 +110,8 @@ export async function ensureMailbox(jsm: JetStreamManager, ns: Namespace, swarmI
     durable_name: ns.mailboxConsumer(swarmId),
     filter_subject: `${ns.root}.inbox.${swarmId}.>`,
     ack_policy: AckPolicy.Explicit,
-    ack_wait: nanos(30_000),
+    // Short: a message that left for a swarm which was just gone comes again after this time.
+    ack_wait: nanos(10_000),
     max_ack_pending: 256,
   });
 }
