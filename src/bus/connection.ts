@@ -25,6 +25,8 @@ export async function connectTo(options: ConnectOptions): Promise<NatsConnection
         inboxPrefix,
         name,
         timeout: 2_000,
+        // Otherwise every request pays for a stack trace that only its failure would show.
+        noAsyncTraces: true,
         maxReconnectAttempts: -1,
         reconnectTimeWait: 50,
         reconnectJitter: 50,

@@ -66,7 +66,7 @@ describe('credentials that expire', () => {
     for await (const status of swarm.status()) {
       if (status.type === 'error') told.push(status.error.message);
     }
-    expect(swarm.isClosed()).toBe(true);
+    await swarm.closed();
     expect(Date.now()).toBeGreaterThanOrEqual(expiresAt);
     expect(told.join()).toMatch(/expired/i);
     // Nodes count in whole seconds.

@@ -1,0 +1,46 @@
+/**
+ * The floor of a commit: a compare-and-swap on a key of a stream like the fabric's own, by the bare client, with a body of
+ * the size of a record and no header but the expected revision.
+ */
+import { randomBytes } from 'node:crypto';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { headers, type NatsConnection } from '@nats-io/nats-core';
+import type { Namespace } from '../src/namespace.ts';
+import { streamConfigs } from '../src/store/streams.ts';
+
+export class BareCas {
+  readonly #nc: NatsConnection;
+  readonly #body: Uint8Array;
+  readonly #revisions = new Map<string, number>();
+
+  private constructor(nc: NatsConnection, bodyBytes: number) {
+    this.#nc = nc;
+    this.#body = randomBytes(bodyBytes);
+  }
+
+  static async prepare(nc: NatsConnection, ns: Namespace, bodyBytes: number): Promise<BareCas> {
+    const jsm = await jetstreamManager(nc, { checkAPI: false });
+    const [actors] = streamConfigs(ns, { replicas: 3, storage: 'memory', maxLogBytes: 1024 ** 3 });
+    const republish = { src: '$KV.BENCH.>', dest: 'bench.event.>' };
+    await jsm.streams.add({ ...actors!, name: 'KV_BENCH', subjects: ['$KV.BENCH.>'], republish });
+    const floor = new BareCas(nc, bodyBytes);
+    for (let tries = 0; ; tries++) {
+      try {
+        await floor.swap('ready');
+        return floor;
+      } catch (error) {
+        if (tries > 50) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  }
+
+  async swap(key: string): Promise<void> {
+    const h = headers();
+    h.set('Nats-Expected-Last-Subject-Sequence', String(this.#revisions.get(key) ?? 0));
+    const reply = await this.#nc.request(`$KV.BENCH.${key}`, this.#body, { headers: h, timeout: 5_000 });
+    const { seq, error } = reply.json<{ seq?: number; error?: unknown }>();
+    if (seq === undefined) throw new Error(`the bare compare-and-swap failed: ${JSON.stringify(error)}`);
+    this.#revisions.set(key, seq);
+  }
+}
