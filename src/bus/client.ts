@@ -40,6 +40,10 @@ export class FabricClient {
     return this.#options.callerId;
   }
 
+  get namespace(): Namespace {
+    return this.#options.namespace;
+  }
+
   get connection(): NatsConnection {
     return this.#options.nc;
   }

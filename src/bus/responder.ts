@@ -32,11 +32,15 @@ export interface ResponderOptions {
 /** The largest request body, bytes. */
 export const maxRequestBytes = 1024 * 1024;
 
+const ignoredSaidEveryMs = 10_000;
+
 export class Responder {
   readonly #options: ResponderOptions;
   readonly #inFlight = new Map<string, number>();
   readonly #running = new Set<Promise<void>>();
   readonly #subscription: ReturnType<NatsConnection['subscribe']>;
+  #ignoredCount = 0;
+  #ignoredSaidAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ResponderOptions) {
     this.#options = options;
@@ -59,11 +63,24 @@ export class Responder {
     const startedAt = performance.now();
     const [, , caller = '', , op = ''] = message.subject.split('.');
     if (!isCallerId(caller) || !mayAnswer(message, caller)) {
-      this.#options.log.warn({ subject: message.subject }, 'ignored a request whose reply subject is not inside its caller’s inbox');
+      this.#ignored(message.subject);
       return;
     }
     const running = this.#answer(message, caller, op, startedAt).finally(() => this.#running.delete(running));
     this.#running.add(running);
+  }
+
+  /** Said now and then: whoever sends such requests must not fill the log with them. */
+  #ignored(subject: string): void {
+    this.#ignoredCount++;
+    const now = performance.now();
+    if (now - this.#ignoredSaidAt < ignoredSaidEveryMs) return;
+    this.#ignoredSaidAt = now;
+    this.#options.log.warn(
+      { subject, ignored: this.#ignoredCount },
+      'ignored requests whose reply subject is not inside their caller’s inbox; this is the latest',
+    );
+    this.#ignoredCount = 0;
   }
 
   async #answer(message: Msg, caller: string, op: string, startedAt: number): Promise<void> {

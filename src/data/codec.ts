@@ -16,7 +16,8 @@ export const contentTypes: Readonly<Record<Encoding, string>> = {
 };
 
 // Records and shared structures are msgpackr's own dialect; other languages read plain maps.
-const packr = new Packr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
+// What is undefined becomes null: the extension that would stand for it is beyond the data model, and so beyond the witness.
+const packr = new Packr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number', encodeUndefinedAsNil: true });
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 export function packBytes(value: unknown): Uint8Array {

@@ -70,6 +70,7 @@ export class ActorStore {
   readonly #options: ActorStoreOptions;
   readonly #factMaxAgeMs: number;
   readonly #deadlineMs: number;
+  readonly #refreshing = new Map<string, Promise<void>>();
 
   constructor(options: ActorStoreOptions) {
     this.#options = options;
@@ -95,6 +96,12 @@ export class ActorStore {
     return stored;
   }
 
+  /** Takes in a record that was seen in the log: a later commit of its actor then needs no read first. */
+  learn(stored: StoredRecord): void {
+    // When it was the last one is not known, so it is no fact about an actor that a commit does not change.
+    this.residents.put(stored, 0);
+  }
+
   /**
    * Runs a plan until it is committed, answered or refused.
    * @throws FabricError what the plan or a machine refused with; CONFLICT when contention did not end (nothing was
@@ -103,14 +110,15 @@ export class ActorStore {
   async transact<Answer>(cause: Cause, plan: Plan<Answer>): Promise<Answer> {
     const deadline = Date.now() + this.#deadlineMs;
     const eventId = this.#options.newId();
-    let distrusted: ReadonlySet<string> = new Set();
+    // What an attempt knew too little of, all further ones ask the leader for: each attempt knows more than the last.
+    const distrusted = new Set<string>();
+    const begunAt = this.#options.clock.now();
     for (let attempt = 0, conflicts = 0; ; attempt++) {
-      const step = await this.#attempt(cause, plan, { eventId, deadline, distrusted, first: attempt === 0 });
+      const step = await this.#attempt(cause, plan, { eventId, deadline, begunAt, distrusted, first: attempt === 0 });
       if (step.done) return step.answer;
       if (Date.now() >= deadline) throw this.#tooBusy(step.stale);
       if (step.conflict && conflicts++ > 1) await backOff(afterConflict, conflicts - 2);
-      // Asked of the leader by the next attempt, whatever others of this process have put into the cache by then.
-      distrusted = new Set(step.stale.map(formatRef));
+      for (const ref of step.stale) distrusted.add(formatRef(ref));
     }
   }
 
@@ -122,7 +130,7 @@ export class ActorStore {
     );
   }
 
-  async #attempt<Answer>(cause: Cause, plan: Plan<Answer>, { eventId, deadline, distrusted, first }: Attempt): Promise<Step<Answer>> {
+  async #attempt<Answer>(cause: Cause, plan: Plan<Answer>, { eventId, deadline, begunAt, distrusted, first }: Attempt): Promise<Step<Answer>> {
     const { log, clock } = this.#options;
     const now = clock.now();
     const reading = new Reading({ log, residents: this.residents, now: () => clock.now(), mayPresume: first, distrusted });
@@ -143,12 +151,30 @@ export class ActorStore {
       return stale.length > 0 ? { done: false, conflict: false, stale } : { done: true, answer: proposal.answer };
     }
     const changed = new Set(writes.map(({ record }) => formatRef(record)));
-    const stale = reading.olderThan(now - this.#factMaxAgeMs, changed);
-    if (stale.length > 0) return { done: false, conflict: false, stale };
+    // What was verified since the transaction began is new enough, however slow the log is.
+    const aged = reading.olderThan(Math.min(now - this.#factMaxAgeMs, begunAt), changed);
+    if (aged.length > 0) {
+      await Promise.all(aged.map(async (ref) => await this.#refresh(ref)));
+      return { done: false, conflict: false, stale: [] };
+    }
+    // Ahead of time, so that a busy actor's facts never make anyone wait.
+    for (const ref of reading.olderThan(now - this.#factMaxAgeMs / 2, changed)) this.#refresh(ref).catch(() => {});
 
     const committed = await this.#commit(writes, deadline);
     if (!committed) return { done: false, conflict: true, stale: writes.map(({ record }) => record) };
     return { done: true, answer: proposal.answer(committed) };
+  }
+
+  /** Brings a fact up to date; those who ask meanwhile share the answer. */
+  async #refresh(ref: ActorRef): Promise<void> {
+    const key = formatRef(ref);
+    const present = this.#refreshing.get(key);
+    if (present) return await present;
+    const refreshing = this.read(ref)
+      .then(() => {})
+      .finally(() => this.#refreshing.delete(key));
+    this.#refreshing.set(key, refreshing);
+    await refreshing;
   }
 
   /** Folds the events in order; several events of one actor build on each other. */
@@ -201,9 +227,11 @@ export class ActorStore {
 interface Attempt {
   readonly eventId: string;
   readonly deadline: number;
+  /** When the transaction began, by the store's clock. */
+  readonly begunAt: number;
   /** The first attempt may presume that an actor is absent. */
   readonly first: boolean;
-  /** Actors of which the last attempt knew too little; this one asks the leader. */
+  /** Actors that are read from the leader, whatever is resident. */
   readonly distrusted: ReadonlySet<string>;
 }
 

@@ -24,7 +24,7 @@ const zeros = '0'.repeat(64);
 export async function readEpoch(nc: NatsConnection, ns: Namespace): Promise<Epoch> {
   const epoch = await firstEpoch(nc, ns.actorsStream, `$KV.${ns.actorsBucket}.>`);
   if (epoch) return epoch;
-  throw new FabricError('UNAVAILABLE', `the log ${ns.actorsStream} has no epoch record: the cluster lost its memory. Start the fabric again with \`infrafabric up\`.`);
+  throw new FabricError('UNAVAILABLE', `the log ${ns.actorsStream} has no epoch record: the cluster lost its memory. Start the fabric again with \`infrafabric up\`.`, { lost: true });
 }
 
 /**
@@ -36,10 +36,12 @@ export async function establishEpoch(nc: NatsConnection, ns: Namespace, past: Re
   const last = Math.max(0, ...[...past.values()].map(({ epoch }) => epoch));
   const number = present?.epoch ?? last + 1;
   const id = present?.epoch_id ?? randomUUID();
-  for (const { label, stream, subject, first } of auditedSubjects(ns, number)) {
-    const previous_head = past.get(label)?.head ?? zeros;
-    if (!(await firstEpoch(nc, stream, first))) await open(nc, stream, subject, { epoch: number, epoch_id: id, previous_head }, now);
-  }
+  await Promise.all(
+    auditedSubjects(ns, number).map(async ({ label, stream, subject, first }) => {
+      const previous_head = past.get(label)?.head ?? zeros;
+      if (!(await firstEpoch(nc, stream, first))) await open(nc, stream, subject, { epoch: number, epoch_id: id, previous_head }, now);
+    }),
+  );
   return { epoch: await readEpoch(nc, ns), opened: !present };
 }
 
@@ -56,7 +58,11 @@ async function firstEpoch(nc: NatsConnection, stream: string, subject: string): 
   if (!first) return undefined;
   const epoch = readEpochRecord(first.record);
   if (epoch && first.revision === 1) return epoch;
-  throw new FabricError('INTERNAL', `the first message of ${stream} is not an epoch record; the stream was not made by this fabric. Use another namespace.`);
+  throw new FabricError(
+    'UNAVAILABLE',
+    `the first message of ${stream} is not an epoch record: the cluster lost its memory while writers went on, or the stream is not of this fabric. Use another namespace, or remove the stream.`,
+    { lost: true },
+  );
 }
 
 async function open(nc: NatsConnection, stream: string, subject: string, epoch: Epoch, now: number): Promise<void> {

@@ -2,9 +2,9 @@
  * Follows the actors' log: first the last record of every actor, then each new one, in commit order. What is built from
  * it (indexes, lists, views) lags the log by about a millisecond; decisions are made on the log itself.
  */
-import { DeliverPolicy, jetstream } from '@nats-io/jetstream';
+import { DeliverPolicy, type JsMsg, jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
-import { isClosed } from '../bus/jetstream-answer.ts';
+import { soonMissed } from '../bus/consuming.ts';
 import { FabricError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Namespace } from '../namespace.ts';
@@ -16,11 +16,15 @@ export interface FollowOptions {
   readonly namespace: Namespace;
   /** Kinds of actors to follow. Default: all. */
   readonly kinds?: readonly string[];
+  /** Whether the last record of an actor is known up to this revision, so that it need not be decoded. */
+  readonly isKnown: (kind: string, id: string, revision: number) => boolean;
   readonly onRecord: (stored: StoredRecord) => void;
   readonly log: Log;
 }
 
 export interface Follower {
+  /** Rejects when the log cannot be followed any further. */
+  readonly failed: Promise<never>;
   /** The sequence of the last record that was seen. */
   readonly position: number;
   /** Resolves when every record up to this sequence was seen. @throws FabricError UNAVAILABLE after `timeoutMs` */
@@ -47,24 +51,33 @@ export async function follow(options: FollowOptions): Promise<Follower> {
     deliver_policy: DeliverPolicy.LastPerSubject,
   });
   const { num_pending: atStart } = await consumer.info();
-  const messages = await consumer.consume({ max_messages: 1_000 });
+  const messages = await consumer.consume({ max_messages: 1_000, ...soonMissed });
+  let stopped = false;
   let caughtUp: () => void = () => {};
+  let fail: (error: unknown) => void = () => {};
   const start = new Promise<void>((resolve) => {
     caughtUp = resolve;
   });
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  failed.catch(() => {});
   if (atStart === 0) caughtUp();
+  let seen = 0;
   const loop = (async () => {
     for await (const message of messages) {
-      options.onRecord({ record: recordFrom(message.data), revision: message.seq });
+      const [kind, id] = actorOf(message.subject);
+      if (!options.isKnown(kind, id, message.seq)) take(message, options);
       advance(message.seq);
-      if (message.info.pending === 0) caughtUp();
+      // While others write, something is always pending; what was there at the start has come by then.
+      if (++seen >= atStart || message.info.pending === 0) caughtUp();
     }
-  })().catch((error: unknown) => {
-    if (!isClosed(error)) options.log.error({ err: error }, 'following the log failed');
-  });
-  await start;
+    if (!stopped) throw new FabricError('UNAVAILABLE', 'the log is not followed any more');
+  })().catch(fail);
+  await Promise.race([start, failed]);
 
   return {
+    failed,
     get position() {
       return position;
     },
@@ -84,8 +97,24 @@ export async function follow(options: FollowOptions): Promise<Follower> {
       });
     },
     async stop() {
+      stopped = true;
       messages.stop();
       await loop;
     },
   };
+}
+
+function take(message: JsMsg, { onRecord, log }: FollowOptions): void {
+  try {
+    onRecord({ record: recordFrom(message.data), revision: message.seq });
+  } catch (error) {
+    // Not of this fabric's making; whoever wrote it there, the rest of the log goes on.
+    log.error({ err: error, subject: message.subject, seq: message.seq }, 'a message of the log is no record; it is passed over');
+  }
+}
+
+/** The actor of `$KV.<bucket>.<kind>.<id>`; ids may hold dots, the others do not. */
+function actorOf(subject: string): [kind: string, id: string] {
+  const [, , kind = '', ...id] = subject.split('.');
+  return [kind, id.join('.')];
 }

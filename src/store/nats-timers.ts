@@ -6,12 +6,13 @@
 import { AckPolicy, type Consumer, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { type NatsConnection, nanos } from '@nats-io/nats-core';
 import { type Backoff, backOff } from '../backoff.ts';
+import { soonMissed } from '../bus/consuming.ts';
 import { isClosed } from '../bus/jetstream-answer.ts';
 import { decodeBody, encodeBody } from '../data/codec.ts';
 import { FabricError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Namespace } from '../namespace.ts';
-import type { Timer, TimerConsumer, Timers } from './timers.ts';
+import { latestTime, type Timer, type TimerConsumer, type Timers } from './timers.ts';
 
 export interface NatsTimersOptions {
   readonly nc: NatsConnection;
@@ -34,6 +35,9 @@ export class NatsTimers implements Timers {
 
   async set({ what, id, at }: Timer): Promise<void> {
     const { nc, namespace } = this.#options;
+    if (at > latestTime) {
+      throw new FabricError('INVALID_REQUEST', `the timer ${what} of ${id} is set to ${at}; the latest time is ${latestTime}`);
+    }
     const js = jetstream(nc);
     const deadline = Date.now() + setDeadlineMs;
     const body = encodeBody({ what, id, at }, 'json');
@@ -53,7 +57,7 @@ export class NatsTimers implements Timers {
 
   async consume(handler: (timer: Timer) => Promise<void>): Promise<TimerConsumer> {
     const consumer = await this.#consumer();
-    const messages = await consumer.consume({ max_messages: 100 });
+    const messages = await consumer.consume({ max_messages: 100, ...soonMissed });
     const running = new Set<Promise<void>>();
     const loop = (async () => {
       for await (const message of messages) {
@@ -71,8 +75,14 @@ export class NatsTimers implements Timers {
   }
 
   async #handle(message: JsMsg, handler: (timer: Timer) => Promise<void>): Promise<void> {
-    const timer = decodeBody(message.data, 'json') as unknown as Timer;
+    let timer: Timer | undefined;
     try {
+      timer = timerOf(message.data);
+      if (!timer) {
+        this.#options.log.error({ subject: message.subject }, 'what was due is no timer; it is dropped');
+        message.term();
+        return;
+      }
       // A clock behind the servers' would find the timer early; it comes again when it is due here, too.
       const early = timer.at - Date.now();
       if (early > 0) {
@@ -99,4 +109,16 @@ export class NatsTimers implements Timers {
     });
     return await jetstream(nc).consumers.get(namespace.timersStream, consumerName);
   }
+}
+
+/** Undefined for anything but a timer. */
+function timerOf(body: Uint8Array): Timer | undefined {
+  let timer: Partial<Timer>;
+  try {
+    timer = decodeBody(body, 'json');
+  } catch {
+    return undefined;
+  }
+  const { what, id, at } = timer;
+  return typeof what === 'string' && typeof id === 'string' && typeof at === 'number' ? { what, id, at } : undefined;
 }

@@ -30,7 +30,8 @@ export class Residents {
     const key = formatRef(refOf(stored.record));
     const present = this.#cache.peek(key);
     if (present && present.stored.revision > stored.revision) return;
-    this.#cache.set(key, { stored, verifiedAt });
+    const known = present?.stored.revision === stored.revision ? present.verifiedAt : 0;
+    this.#cache.set(key, { stored, verifiedAt: Math.max(known, verifiedAt) });
   }
 
   drop(ref: ActorRef): void {

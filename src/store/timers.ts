@@ -13,7 +13,7 @@ export interface Timer {
 }
 
 export interface Timers {
-  /** @throws FabricError UNAVAILABLE */
+  /** @throws FabricError UNAVAILABLE; INVALID_REQUEST for a time after the year 9999 */
   set(timer: Timer): Promise<void>;
   /**
    * Calls the handler with each due timer, never early; again when it throws. Among several consumers of one fabric,
@@ -26,3 +26,6 @@ export interface TimerConsumer {
   /** Takes no more, and waits for handlers that run. */
   stop(): Promise<void>;
 }
+
+/** The end of the year 9999, beyond which the servers' notation of times does not reach; milliseconds since 1970. */
+export const latestTime = 253_402_300_799_999;
