@@ -3,8 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+export interface TempDir {
+  readonly path: string;
+  remove(): Promise<void>;
+}
+
 /** A new folder below the system's temporary one; `remove` deletes it with everything in it. */
-export async function tempDir(prefix = 'infrafabric-test-'): Promise<{ path: string; remove(): Promise<void> }> {
+export async function tempDir(prefix = 'infrafabric-test-'): Promise<TempDir> {
   const path = await mkdtemp(join(tmpdir(), prefix));
   // A process that is just ending may still write; rm tries again then.
   return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }) };

@@ -1,0 +1,112 @@
+/**
+ * Which actors of one kind exist, in which state and whose: a small entry for each, kept by following the log, for lists
+ * and sweeps. What a list shows of an actor is then read from the log itself.
+ */
+import { stateName } from '../../machines/record.ts';
+import type { TaskContext } from '../../machines/task/context.ts';
+import type { StoredRecord } from '../../src/store/record-log.ts';
+
+export interface IndexEntry {
+  readonly state: string;
+  /** Who owns the task; null for other kinds. */
+  readonly owner: string | null;
+  /** When a task that waits for nothing else is due, milliseconds since 1970. */
+  readonly due_at: number | null;
+  /** When an actor that is in a final state came into it, milliseconds since 1970. */
+  readonly ended_at: number | null;
+  readonly revision: number;
+}
+
+export class ActorIndex {
+  readonly #entries = new Map<string, IndexEntry>();
+  /** The ids in order, but for the newest; it may hold some that are gone. */
+  #sorted: string[] = [];
+  #newest: string[] = [];
+
+  apply({ record, revision }: StoredRecord): void {
+    const present = this.#entries.get(record.id);
+    if (present && present.revision >= revision) return;
+    if (!present) this.#newest.push(record.id);
+    const state = stateName(record.snapshot.value);
+    const { owner = null, due_at = null, open_dependencies = [] } = record.snapshot.context as Partial<TaskContext>;
+    this.#entries.set(record.id, {
+      state,
+      owner,
+      due_at: state === 'waiting' && open_dependencies.length === 0 ? due_at : null,
+      ended_at: record.snapshot.status === 'done' ? record.at : null,
+      revision,
+    });
+  }
+
+  /** Forgets an actor whose records were archived. */
+  remove(id: string): void {
+    this.#entries.delete(id);
+  }
+
+  get(id: string): IndexEntry | undefined {
+    return this.#entries.get(id);
+  }
+
+  /** Forgets actors that ended before this time, milliseconds since 1970: their records are being archived. */
+  forgetTerminal(before: number): void {
+    for (const [id, { ended_at }] of this.#entries) {
+      if (ended_at !== null && ended_at < before) this.remove(id);
+    }
+  }
+
+  /** Everyone who owns a task now. */
+  owners(): Set<string> {
+    const owners = new Set<string>();
+    for (const { owner, ended_at } of this.#entries.values()) if (owner !== null && ended_at === null) owners.add(owner);
+    return owners;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Ids in order, those after `after`, whose entry passes the test; ends early at `limit`. */
+  select(test: (entry: IndexEntry) => boolean, options: { after?: string | undefined; limit: number }): string[] {
+    const ids = this.#ids();
+    const found: string[] = [];
+    for (let i = options.after === undefined ? 0 : firstAfter(ids, options.after); i < ids.length && found.length < options.limit; i++) {
+      const id = ids[i]!;
+      const entry = this.#entries.get(id);
+      if (entry && test(entry)) found.push(id);
+    }
+    return found;
+  }
+
+  /** The newest ids are few and are merged in: sorting all of them for each list would stop everything else. */
+  #ids(): readonly string[] {
+    if (this.#newest.length === 0) return this.#sorted;
+    const newest = this.#newest.sort();
+    const merged: string[] = [];
+    let next = 0;
+    const takeNewest = () => {
+      const id = newest[next++]!;
+      if (merged.at(-1) !== id) merged.push(id);
+    };
+    for (const id of this.#sorted) {
+      if (!this.#entries.has(id)) continue;
+      while (next < newest.length && newest[next]! < id) takeNewest();
+      merged.push(id);
+    }
+    while (next < newest.length) takeNewest();
+    this.#newest = [];
+    this.#sorted = merged;
+    return merged;
+  }
+}
+
+/** The position of the first id that is greater; the list is sorted. */
+function firstAfter(ids: readonly string[], after: string): number {
+  let low = 0;
+  let high = ids.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ids[middle]! <= after) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,57 @@
+/** A swarm as replies show it. */
+import type { Json } from '../../machines/record.ts';
+import { subtractUsd } from '../../machines/money.ts';
+import { activeTasks, type SwarmBudget, type SwarmContext, type SwarmCounters, type SwarmState } from '../../machines/swarm/context.ts';
+import type { StoredRecord } from '../../src/store/record-log.ts';
+
+export interface SwarmView {
+  swarm_id: string;
+  registration: string;
+  liveness: string;
+  circuit: string;
+  circuit_reasons: string[];
+  /** Declared by the swarm itself. */
+  capabilities: string[];
+  /** Granted by operators. */
+  grants: string[];
+  cost_per_hour: number;
+  model: string | null;
+  reputation: number;
+  max_concurrent_tasks: number | null;
+  /** Slots that are taken, where slots are limited. */
+  active_tasks: number;
+  budget: SwarmBudget & { remaining_usd: number };
+  counters: SwarmCounters;
+  metadata: { [key: string]: Json };
+  registered_at: number | null;
+  last_seen_at: number | null;
+  n: number;
+  revision: number;
+}
+
+export function swarmView({ record, revision }: StoredRecord): SwarmView {
+  const { registration, liveness, circuit } = record.snapshot.value as unknown as SwarmState;
+  const swarm = record.snapshot.context as SwarmContext;
+  const { allocated_usd, reserved_usd, spent_usd } = swarm.budget;
+  return {
+    swarm_id: record.id,
+    registration,
+    liveness,
+    circuit,
+    circuit_reasons: swarm.circuit_reasons,
+    capabilities: swarm.capabilities,
+    grants: swarm.grants,
+    cost_per_hour: swarm.cost_per_hour,
+    model: swarm.model,
+    reputation: swarm.reputation,
+    max_concurrent_tasks: swarm.max_concurrent_tasks,
+    active_tasks: activeTasks(swarm),
+    budget: { ...swarm.budget, remaining_usd: subtractUsd(subtractUsd(allocated_usd, reserved_usd), spent_usd) },
+    counters: swarm.counters,
+    metadata: swarm.metadata,
+    registered_at: swarm.registered_at,
+    last_seen_at: swarm.last_seen_at,
+    n: record.n,
+    revision,
+  };
+}

@@ -1,0 +1,248 @@
+/**
+ * A whole fabric in and under this process: the nodes, the streams, the services, each supervised. What is started is
+ * stopped again on every way out, in the order that loses nothing: requests, witness, nodes.
+ */
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { jetstreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/nats-core';
+import { connectTo } from '../../src/bus/connection.ts';
+import { Responder } from '../../src/bus/responder.ts';
+import { systemClock } from '../../src/clock.ts';
+import { obtainServer } from '../../src/cluster/binary.ts';
+import { type Cluster, startCluster } from '../../src/cluster/cluster.ts';
+import type { ClusterEvent } from '../../src/cluster/events.ts';
+import { checkServers } from '../../src/cluster/requirements.ts';
+import type { Config } from '../../src/config/settings.ts';
+import { removeFabricFile, writeFabricFile } from '../../src/data-dir/fabric-file.ts';
+import { lockDataDir } from '../../src/data-dir/lock.ts';
+import { authFromCreds } from '../../src/identity/connect-auth.ts';
+import { readCredentialsFile } from '../../src/identity/credentials-file.ts';
+import { type Identity, openIdentity } from '../../src/identity/identity.ts';
+import type { Log } from '../../src/log.ts';
+import { Namespace } from '../../src/namespace.ts';
+import { ActorStore } from '../../src/store/actor-store.ts';
+import { establishEpoch } from '../../src/store/epoch.ts';
+import { NatsRecordLog } from '../../src/store/nats-record-log.ts';
+import { ensureStreams, reservedBytes } from '../../src/store/streams.ts';
+import { newId } from '../../src/store/unique-id.ts';
+import { packageVersion } from '../../src/version.ts';
+import { ServiceRecorder } from '../supervisor/service-recorder.ts';
+import { Supervisor } from '../supervisor/supervisor.ts';
+import { knownPast } from './known-past.ts';
+import { type Instructions, serviceChild } from './service-child.ts';
+import { serviceSettings } from './service-settings.ts';
+import { supervisorRequests } from './supervisor-requests.ts';
+
+export interface FabricOptions {
+  readonly config: Config;
+  readonly log: Log;
+  /** What is being done, for people. */
+  readonly onProgress?: (line: string) => void;
+  /** The fabric cannot go on: a service or too many nodes were given up. */
+  readonly onEscalation: (reason: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Something that was started, and how to stop it. */
+type Release = () => Promise<void>;
+
+const slackBytes = 256 * 1024 * 1024;
+
+export class EmbeddedFabric {
+  readonly servers: readonly string[];
+  readonly namespace: Namespace;
+  readonly nc: NatsConnection;
+  readonly identity: Identity | undefined;
+  readonly supervisor: Supervisor;
+  readonly cluster: Cluster | undefined;
+  readonly #releases: Release[];
+  #stopping: Promise<void> | undefined;
+
+  /** Use {@link EmbeddedFabric.start}. */
+  constructor(
+    parts: Pick<EmbeddedFabric, 'servers' | 'namespace' | 'nc' | 'identity' | 'supervisor' | 'cluster'>,
+    releases: Release[],
+  ) {
+    this.servers = parts.servers;
+    this.namespace = parts.namespace;
+    this.nc = parts.nc;
+    this.identity = parts.identity;
+    this.supervisor = parts.supervisor;
+    this.cluster = parts.cluster;
+    this.#releases = releases;
+  }
+
+  /** Resolves when everything answers and `fabric.json` is written. @throws FabricError, with nothing left running */
+  static async start(options: FabricOptions): Promise<EmbeddedFabric> {
+    const releases: Release[] = [];
+    try {
+      return await start(options, releases);
+    } catch (error) {
+      await releaseAll(releases, options.log);
+      throw options.signal?.aborted ? options.signal.reason : error;
+    }
+  }
+
+  /** Stops taking requests, lets the witness catch up, then stops the nodes. Safe to call twice. */
+  async stop(log: Log): Promise<void> {
+    this.#stopping ??= releaseAll(this.#releases, log);
+    await this.#stopping;
+  }
+}
+
+async function releaseAll(releases: Release[], log: Log): Promise<void> {
+  for (let release = releases.pop(); release; release = releases.pop()) {
+    await release().catch((error: unknown) => log.error({ err: error }, 'a part of the fabric did not stop cleanly'));
+  }
+}
+
+async function start(options: FabricOptions, releases: Release[]): Promise<EmbeddedFabric> {
+  const { config, log, signal } = options;
+  const namespace = new Namespace(config.namespace);
+  await mkdir(config.data_dir, { recursive: true, mode: 0o700 });
+  const lock = await lockDataDir(config.data_dir);
+  releases.push(lock.release);
+  signal?.throwIfAborted();
+
+  const supervisor = new Supervisor({
+    version: packageVersion(),
+    log,
+    // The end of the witness is the one step that nobody is left to witness.
+    record: (id, event) => (id === 'witness' && event.type === 'STOPPED' ? undefined : recorder.record(id, event)),
+    recorded: async () => await recorder.settled(1_000),
+    onEscalation: (id, reason) => options.onEscalation(`the service ${id} was given up: ${reason}`),
+  });
+  const recorder = new ServiceRecorder(log);
+  // Also on the way out of a start that failed early; later ones find nothing left to stop.
+  releases.push(async () => await supervisor.stop());
+  let instruct: (instructions: Instructions) => void = () => {};
+  const instructions = new Promise<Instructions>((resolve) => {
+    instruct = resolve;
+  });
+  // The processes load their code while the cluster forms.
+  const child = (service: string, instance: string) => serviceChild(service, instance, config.data_dir, instructions);
+  const running = Promise.all([
+    supervisor.supervise('witness', child('witness', 'witness')),
+    ...Array.from({ length: config.coordinators }, async (_, i) => {
+      await supervisor.supervise(`coordinator-${i + 1}`, child('coordinator', `coordinator-${i + 1}`));
+    }),
+  ]);
+  running.catch(() => {});
+
+  const { servers, creds, identity, cluster } = await reachCluster(options, namespace, releases);
+  signal?.throwIfAborted();
+  const auth = authFromCreds(creds);
+  const nc = await connectTo({
+    servers,
+    authenticator: auth.authenticator,
+    inboxPrefix: auth.inboxPrefix,
+    name: 'supervisor',
+  });
+  releases.push(async () => await nc.close());
+  if (!cluster) await checkServers(nc);
+
+  await prepareLog(options, namespace, nc);
+  recorder.writeTo(new ActorStore({ log: new NatsRecordLog(nc, namespace), clock: systemClock, newId }));
+  // The witness ends after everything that it has to take in.
+  releases.push(async () => await supervisor.stop());
+  releases.push(async () => await supervisor.stop((id) => id !== 'witness'));
+  instruct({
+    namespace: namespace.name,
+    servers,
+    creds,
+    log_level: config.log_level,
+    settings: serviceSettings(config),
+  });
+  await Promise.race([running, ...(signal ? [once(signal, 'abort')] : [])]);
+  signal?.throwIfAborted();
+
+  const responder = new Responder({
+    nc,
+    namespace,
+    service: 'supervisor',
+    operations: supervisorRequests(supervisor),
+    log,
+    shared: false,
+  });
+  releases.push(async () => await responder.drain());
+  await nc.flush();
+  await recorder.settled(5_000);
+  const facts = {
+    pid: process.pid,
+    namespace: namespace.name,
+    servers: [...servers],
+    console_url: null,
+    metrics_url: null,
+    version: packageVersion(),
+    started_at: Date.now(),
+  };
+  releases.push(async () => await removeFabricFile(config.data_dir));
+  await writeFabricFile(config.data_dir, facts);
+  return new EmbeddedFabric({ servers, namespace, nc, identity, supervisor, cluster }, releases);
+}
+
+interface Reached {
+  readonly servers: readonly string[];
+  readonly creds: string;
+  readonly identity: Identity | undefined;
+  readonly cluster: Cluster | undefined;
+}
+
+/** The cluster that `--servers` names, or our own nodes. */
+async function reachCluster(options: FabricOptions, namespace: Namespace, releases: Release[]): Promise<Reached> {
+  const { config, onProgress = () => {}, signal } = options;
+  if (config.servers.length > 0) {
+    return {
+      servers: config.servers,
+      creds: await readCredentialsFile(config.creds),
+      identity: undefined,
+      cluster: undefined,
+    };
+  }
+  const identity = await openIdentity(config.data_dir, namespace);
+  await identity.operatorCreds();
+  const binary = await obtainServer({ cacheDir: config.cache_dir, onProgress, ...(signal ? { signal } : {}) });
+  const down = new Set<string>();
+  const onEvent = (event: ClusterEvent) => {
+    options.log.warn({ event }, 'a node of the cluster changed');
+    if (event.type !== 'node_failed') return;
+    down.add(event.node);
+    if (down.size * 2 > config.nodes)
+      options.onEscalation(`the nodes ${[...down].join(', ')} were given up: no majority is left`);
+  };
+  const cluster = await startCluster({
+    binary: binary.path,
+    dataDir: config.data_dir,
+    nodes: config.nodes,
+    storage: config.storage,
+    basePort: config.port,
+    clusterName: `${namespace.root}-cluster`,
+    auth: identity,
+    onEvent,
+    maxMemoryStore: reservedBytes(config.max_log_bytes) + slackBytes,
+    ...(signal ? { signal } : {}),
+  });
+  releases.push(async () => await cluster.stop());
+  if (cluster.adopted > 0)
+    onProgress(`adopted ${cluster.adopted} nodes that were still running: their memory is the state`);
+  return { servers: cluster.servers, creds: await identity.serviceCreds('fabric'), identity, cluster };
+}
+
+/** Streams, and an epoch where none is open. */
+async function prepareLog(options: FabricOptions, namespace: Namespace, nc: NatsConnection): Promise<void> {
+  const { config, onProgress = () => {} } = options;
+  const jsm = await jetstreamManager(nc, { checkAPI: false });
+  await ensureStreams(jsm, namespace, {
+    replicas: config.nodes,
+    storage: config.storage,
+    maxLogBytes: config.max_log_bytes,
+  });
+  const past = knownPast(join(config.data_dir, 'witness.db'), namespace);
+  const { epoch, opened } = await establishEpoch(nc, namespace, past, Date.now());
+  if (opened && epoch.epoch > 1)
+    onProgress(
+      `the log is empty: epoch ${epoch.epoch} begins, linked to the history of epoch ${epoch.epoch - 1} in the witness`,
+    );
+}

@@ -1,0 +1,20 @@
+/** What the witness of a data directory knows of earlier epochs, by the label of the stream. */
+import { existsSync } from 'node:fs';
+import type { Namespace } from '../../src/namespace.ts';
+import type { KnownPast } from '../../src/store/epoch.ts';
+import { WitnessDatabase } from '../../src/witness/database.ts';
+
+export function knownPast(path: string, namespace: Namespace): Map<string, KnownPast> {
+  const past = new Map<string, KnownPast>();
+  if (!existsSync(path)) return past;
+  const database = WitnessDatabase.open(path);
+  try {
+    for (const { label } of namespace.auditedStreams) {
+      const latest = database.latestEpoch(label);
+      if (latest) past.set(label, { epoch: latest.epoch, head: latest.head_hash });
+    }
+  } finally {
+    database.close();
+  }
+  return past;
+}

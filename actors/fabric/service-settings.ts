@@ -1,0 +1,16 @@
+/** The part of the configuration that services get. */
+import type { Config } from '../../src/config/settings.ts';
+import type { ServiceSettings } from '../service.ts';
+
+/** Policy values that no file sets yet (US dollars, failures in a row). */
+const policyDefaults = { circuit_breaker_failure_threshold: 3, max_cost_per_task: 10 } as const;
+
+export function serviceSettings(config: Config): ServiceSettings {
+  return {
+    ...policyDefaults,
+    data_dir: config.data_dir,
+    min_capability_match: config.min_capability_match,
+    lease_ms: config.lease_ms,
+    archive_after_ms: config.archive_after_ms,
+  };
+}

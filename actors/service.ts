@@ -1,0 +1,34 @@
+/** What a supervisor needs of a service: how to start it, and how to know that it stopped. */
+import type { NatsConnection } from '@nats-io/nats-core';
+import type { Log } from '../src/log.ts';
+import type { Namespace } from '../src/namespace.ts';
+
+/** What every service is given. */
+export interface ServiceContext {
+  readonly nc: NatsConnection;
+  readonly namespace: Namespace;
+  readonly log: Log;
+  readonly settings: ServiceSettings;
+}
+
+/** The part of the configuration that services depend on; plain data, so that it can be handed to another process. */
+export interface ServiceSettings {
+  readonly data_dir: string;
+  readonly min_capability_match: number;
+  /** The lease of a task that asks for none of its own, milliseconds. */
+  readonly lease_ms: number;
+  readonly circuit_breaker_failure_threshold: number;
+  /** US dollars. */
+  readonly max_cost_per_task: number;
+  /** How long terminal actors stay in the log, milliseconds. */
+  readonly archive_after_ms: number;
+}
+
+export interface RunningService {
+  /** Rejects with the reason when the service ends by itself. Never resolves before `stop`. */
+  readonly failed: Promise<never>;
+  /** Finishes what was taken on, then stops. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+export type StartService = (context: ServiceContext) => Promise<RunningService>;

@@ -1,0 +1,1 @@
+export { startTestFabric as startWholeFabric, type TestFabric as WholeFabric } from '../support/fabric.ts';
