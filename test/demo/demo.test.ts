@@ -1,0 +1,272 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Findings } from '../../src/demo/findings.ts';
+import { packageRoot } from '../../src/package-root.ts';
+import { verifyDatabase } from '../../src/witness/verify.ts';
+import { ended } from '../support/child.ts';
+import { tempDir, until } from '../support/temp.ts';
+import { descendants, runs } from './processes.ts';
+
+let root: Awaited<ReturnType<typeof tempDir>>;
+/** What is measured, and where the demo puts its temporary files. */
+let tree: string;
+let temporary: string;
+const started: ChildProcess[] = [];
+
+beforeEach(async () => {
+  root = await tempDir();
+  tree = join(root.path, 'tree');
+  temporary = join(root.path, 'tmp');
+  await mkdir(temporary);
+});
+afterEach(async () => {
+  for (const child of started.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    const pids = [child.pid!, ...descendants(child.pid!)];
+    for (const pid of pids) if (runs(pid)) process.kill(pid, 'SIGKILL');
+    await ended(child);
+  }
+  await root.remove();
+});
+
+/** Folders with a file of source, one of text, and in every third a binary one. */
+async function plant(folders: number, lines = 20): Promise<void> {
+  for (let i = 0; i < folders; i++) {
+    const folder = join(tree, `folder-${i % 5}`, `part ${i}`);
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'code.ts'), `function number${i}() {\n${'  step();\n'.repeat(lines + i)}}\n`);
+    await writeFile(join(folder, 'notes.txt'), `${'a line of text\n'.repeat(lines * 2 + i)}no line break at the end`);
+    if (i % 3 === 0) await writeFile(join(folder, 'blob.bin'), Buffer.alloc(300 + i));
+  }
+}
+
+interface Run {
+  readonly child: ChildProcess;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  /** Resolves with the exit code. */
+  readonly end: Promise<number | string>;
+}
+
+function startDemo(...args: string[]): Run {
+  const program = join(packageRoot(), 'dist', 'src', 'cli', 'main.js');
+  // The environment tells of another fabric; the demo has its own. In a group of its own, as from a shell.
+  const env = {
+    ...process.env,
+    TMPDIR: temporary,
+    IF_SERVERS: 'nats://127.0.0.1:1',
+    IF_DATA_DIR: join(root.path, 'other'),
+  };
+  const child = spawn(process.execPath, [program, 'demo', ...args], {
+    env,
+    cwd: root.path,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  started.push(child);
+  let [stdout, stderr] = ['', ''];
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const end = new Promise<number | string>((resolve) =>
+    child.once('close', (code, signal) => resolve(code ?? signal ?? -1)),
+  );
+  return { child, stdout: () => stdout, stderr: () => stderr, end };
+}
+
+async function runJson(...args: string[]): Promise<Findings> {
+  const run = startDemo('--dir', tree, '--json', ...args);
+  const code = await run.end;
+  expect(code, run.stderr()).toBe(0);
+  return JSON.parse(run.stdout()) as Findings;
+}
+
+interface Count {
+  folders: number;
+  files: number;
+  binary: number;
+  lines: number;
+  bytes: number;
+  longest: { path: string; lines: number };
+}
+
+/** Counted here in another way than the demo does. */
+async function countTree(): Promise<Count> {
+  const count: Count = { folders: 1, files: 0, binary: 0, lines: 0, bytes: 0, longest: { path: '', lines: 0 } };
+  for (const entry of await readdir(tree, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isDirectory()) {
+      const children = await readdir(path, { withFileTypes: true });
+      count.folders += children.some((child) => child.isFile()) ? 1 : 0;
+      continue;
+    }
+    const content = await readFile(path);
+    const text = content.toString('latin1');
+    const lines = text.includes('\0') ? 0 : text.split('\n').length - (text.endsWith('\n') ? 1 : 0);
+    count.files += 1;
+    count.binary += text.includes('\0') ? 1 : 0;
+    count.bytes += content.length;
+    count.lines += lines;
+    if (lines > count.longest.lines) count.longest = { path: path.slice(tree.length + 1), lines };
+  }
+  return count;
+}
+
+async function expectNothingLeft(pids: readonly number[]): Promise<void> {
+  await until('every process of the demo is gone', () => !pids.some(runs));
+  expect(await readdir(temporary)).toEqual([]);
+}
+
+describe('the demo', () => {
+  it('reports what is in the files, from work that several swarms did exactly once, on a chain that verifies', async () => {
+    await plant(40);
+    const findings = await runJson();
+    const count = await countTree();
+    const { report, tasks, swarms, witness } = findings;
+    expect(report).toMatchObject({
+      folders: count.folders,
+      files: count.files,
+      binary_files: count.binary,
+      lines: count.lines,
+      bytes: count.bytes,
+    });
+    expect(report.longest_files[0]).toEqual(count.longest);
+    expect(report.longest_functions[0]).toMatchObject({ name: 'number39', line: 1, lines_estimate: 61 });
+
+    // One task per folder, and the summary.
+    expect(tasks).toHaveLength(count.folders + 1);
+    expect(tasks.filter(({ state, attempt }) => state === 'completed' && attempt === 1)).toHaveLength(tasks.length);
+    expect(new Set(tasks.map(({ task_id }) => task_id)).size).toBe(tasks.length);
+    expect(new Set(swarms.map(({ swarm_id }) => swarm_id)).size).toBe(3);
+    expect(new Set(swarms.map(({ pid }) => pid)).size).toBe(3);
+    expect(swarms.filter(({ completed }) => completed > 0).length).toBeGreaterThan(1);
+    expect(swarms.map(({ completed, audited }) => completed - audited)).toEqual([0, 0, 0]);
+
+    const each = tasks.length;
+    expect(witness.transitions).toMatchObject({ CREATE: each, CLAIM: each, START: each, COMPLETE: each });
+    expect(witness).toMatchObject({ ok: true, not_completed_once: [] });
+    expect(witness.chains.map(({ chain, errors, gaps }) => [chain, errors.length, gaps])).toContainEqual([
+      'IF_actors/1',
+      0,
+      0,
+    ]);
+    expect(findings.ok).toBe(true);
+    expect(await readdir(temporary)).toEqual([]);
+  });
+
+  it('reports another number when a file has changed, and keeps its folder when asked to', async () => {
+    await plant(3);
+    const before = await countTree();
+    await appendFile(join(tree, 'folder-1', 'part 1', 'notes.txt'), '\nmore\nand more\n');
+    const { report, data_dir, witness } = await runJson('--keep', '--workers', '2');
+    expect(report.lines).toBe(before.lines + 2);
+    expect(report.bytes).toBe(before.bytes + '\nmore\nand more\n'.length);
+    const kept = verifyDatabase(join(data_dir!, 'witness.db'));
+    expect(kept.ok).toBe(true);
+    expect(kept.chains.map(({ head_hash }) => head_hash)).toEqual(witness.chains.map(({ head_hash }) => head_hash));
+  });
+
+  it('tells people who did what, and shows progress on stderr', async () => {
+    await plant(3);
+    const run = startDemo('--dir', tree);
+    expect(await run.end, run.stderr()).toBe(0);
+    expect(run.stdout()).toMatch(/^SWARM +PROCESS +TASKS DONE/m);
+    expect(run.stdout()).toMatch(/^amber +\d+/m);
+    expect(run.stdout()).toMatch(/^longest file: folder-2\/part 2\/notes.txt, 43 lines$/m);
+    expect(run.stdout()).toMatch(/^ {2}IF_actors\/1: \d+ entries, 0 errors, head [0-9a-f]{64}$/m);
+    expect(run.stderr()).toContain('the fabric is ready');
+    expect(run.stderr()).toContain('5 of 5 tasks completed');
+  });
+
+  it.each([
+    { when: 'while the fabric starts', line: 'starting a fabric' },
+    { when: 'once the fabric is ready', line: 'the fabric is ready' },
+    { when: 'while tasks are done', line: 'tasks completed' },
+    { when: 'while it stops', line: 'stopping' },
+  ])('leaves no process and no file when it is interrupted $when', async ({ line }) => {
+    await plant(60, 400);
+    const run = startDemo('--dir', tree);
+    await until(`it says: ${line}`, () => run.stderr().includes(line));
+    const pids = descendants(run.child.pid!);
+    process.kill(-run.child.pid!, 'SIGINT');
+    expect(await run.end).toBe(130);
+    expect(run.stdout()).toBe('');
+    expect(run.stderr()).toContain('interrupted');
+    await expectNothingLeft(pids);
+  });
+
+  it('leaves no process and no file when it is interrupted twice, as by npm, which passes a Ctrl-C on', async () => {
+    await plant(60, 400);
+    const run = startDemo('--dir', tree);
+    await until('the fabric is ready', () => run.stderr().includes('the fabric is ready'));
+    const pids = descendants(run.child.pid!);
+    process.kill(run.child.pid!, 'SIGINT');
+    process.kill(run.child.pid!, 'SIGTERM');
+    expect(await run.end).toBe(130);
+    await expectNothingLeft(pids);
+  });
+
+  it('says which worker died when one does, and leaves nothing', async () => {
+    await plant(60, 400);
+    const run = startDemo('--dir', tree, '--json');
+    await until('it names the workers', () => /birch \(process \d+\)/.test(run.stderr()));
+    const pids = descendants(run.child.pid!);
+    process.kill(Number(/birch \(process (\d+)\)/.exec(run.stderr())![1]), 'SIGKILL');
+    expect(await run.end).toBe(3);
+    expect(run.stdout()).toBe('');
+    const last = run.stderr().trim().split('\n').at(-1)!;
+    expect((JSON.parse(last) as { error: { message: string } }).error.message).toMatch(
+      /^the worker birch \(process \d+\) ended before its work was done: ended by SIGKILL/,
+    );
+    await expectNothingLeft(pids);
+  });
+
+  it.each([
+    {
+      what: 'an empty directory',
+      make: async () => {
+        await mkdir(tree);
+      },
+      args: () => ['--dir', tree],
+      says: /holds no file/,
+    },
+    {
+      what: 'a directory that does not exist',
+      make: async () => {},
+      args: () => ['--dir', tree],
+      says: /cannot be measured: .*ENOENT/,
+    },
+    {
+      what: 'a file',
+      make: async () => {
+        await writeFile(tree, 'text');
+      },
+      args: () => ['--dir', tree],
+      says: /cannot be measured: .*ENOTDIR/,
+    },
+    {
+      what: 'no workers',
+      make: async () => {},
+      args: () => ['--workers', '0'],
+      says: /--workers is "0"; allowed: a whole number from 1 to 16/,
+    },
+    {
+      what: 'the data directory of another fabric',
+      make: async () => {},
+      args: () => ['--data-dir', tree],
+      says: /--data-dir: .*fabric of its own/,
+    },
+  ])('refuses $what before it starts anything', async ({ make, args, says }) => {
+    await make();
+    const run = startDemo(...args());
+    expect(await run.end).toBe(2);
+    expect(run.stderr()).toMatch(says);
+    expect(run.stderr()).not.toContain('starting');
+    expect(await readdir(temporary)).toEqual([]);
+  });
+});
