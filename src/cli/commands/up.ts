@@ -1,0 +1,43 @@
+/** `infrafabric up`: a fabric in the foreground, until SIGTERM or Ctrl-C. */
+import { once } from 'node:events';
+import { EmbeddedFabric } from '../../../actors/fabric/embedded-fabric.ts';
+import { createLog } from '../../log.ts';
+import { exitCodes } from '../output.ts';
+import type { CommandRun } from '../program.ts';
+
+export const up: CommandRun = async ({ out, resolve, signal }) => {
+  const { config } = await resolve();
+  const log = createLog({ level: config.log_level === 'info' ? 'warn' : config.log_level, service: 'up' });
+  const ended = new AbortController();
+  let escalation: string | undefined;
+  const fabric = await EmbeddedFabric.start({
+    config,
+    log,
+    signal,
+    onProgress: (line) => out.note(line),
+    onEscalation: (reason) => {
+      escalation ??= reason;
+      ended.abort();
+    },
+  });
+  const facts = {
+    ready: true,
+    servers: [...fabric.servers],
+    namespace: fabric.namespace.name,
+    data_dir: config.data_dir,
+    pid: process.pid,
+  };
+  out.item(facts);
+  out.line(
+    `ready: ${fabric.servers.join(',')} (namespace ${fabric.namespace.name}, data in ${config.data_dir}); Ctrl-C stops it`,
+  );
+  const either = AbortSignal.any([signal, ended.signal]);
+  if (!either.aborted) await once(either, 'abort');
+  out.note('stopping: requests first, then the witness, then the nodes');
+  await fabric.stop(log);
+  if (escalation !== undefined) {
+    out.note(`error: ${escalation}; ${config.data_dir}/logs says more`);
+    return exitCodes.unreachable;
+  }
+  return exitCodes.done;
+};

@@ -1,0 +1,160 @@
+/** The state of a running fabric, asked of the nodes, the streams and the supervisors themselves. */
+import { DeliverPolicy, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import type { ServiceStatus } from '../../actors/supervisor/supervisor.ts';
+import { witnessConsumer } from '../../actors/witness/tail.ts';
+import { isHealthy } from '../cluster/health.ts';
+import { findSurvivors } from '../cluster/survivors.ts';
+import { FabricError } from '../errors.ts';
+import type { FabricSession } from './fabric-session.ts';
+import { supervisedServices } from './supervisors.ts';
+
+export interface NodeStatus {
+  name: string;
+  pid: number;
+  port: number;
+  healthy: boolean;
+  /** Whether it leads the log of actors. */
+  leader: boolean;
+}
+
+export interface StreamStatus {
+  stream: string;
+  messages: number;
+  bytes: number;
+  last_seq: number;
+  leader: string | null;
+  replicas: number;
+  /** Messages that the witness has not stored yet; null for streams that it does not keep. */
+  witness_lag: number | null;
+}
+
+export interface FabricStatus {
+  namespace: string;
+  servers: string[];
+  /** Null when the fabric was not found through a data directory. */
+  pid: number | null;
+  version: string | null;
+  started_at: number | null;
+  /** Those of the data directory; none for a cluster that is not its own. */
+  nodes: NodeStatus[];
+  streams: StreamStatus[];
+  services: ServiceStatus[];
+  /** How many tasks are in each state. */
+  tasks: Record<string, number>;
+  /** How many swarms are in each state of registration, how many are online, and how many circuits are open. */
+  swarms: Record<string, number>;
+  /** Messages of all streams that the witness has not stored yet. */
+  witness_lag: number;
+}
+
+/** @throws FabricError UNAVAILABLE when the streams cannot be asked */
+export async function fabricStatus(session: FabricSession): Promise<FabricStatus> {
+  const { client, namespace, servers, file } = session;
+  try {
+    const jsm = await jetstreamManager(client.connection, { checkAPI: false });
+    const [streams, services, counts] = await Promise.all([
+      streamStatus(jsm, session),
+      supervisedServices(session),
+      countActors(session),
+    ]);
+    const leader = streams.find(({ stream }) => stream === namespace.actorsStream)?.leader ?? null;
+    return {
+      namespace: namespace.name,
+      servers: [...servers],
+      pid: file?.pid ?? null,
+      version: file?.version ?? null,
+      started_at: file?.started_at ?? null,
+      nodes: await nodeStatus(session, leader),
+      streams,
+      services: services.flat().sort((a, b) => (a.id < b.id ? -1 : 1)),
+      ...counts,
+      witness_lag: streams.reduce((sum, { witness_lag }) => sum + (witness_lag ?? 0), 0),
+    };
+  } catch (error) {
+    if (error instanceof FabricError) throw error;
+    throw new FabricError(
+      'UNAVAILABLE',
+      `the streams of ${namespace.name} cannot be asked (${error instanceof Error ? error.message : String(error)}); \`infrafabric doctor\` looks for the reason`,
+      undefined,
+      { cause: error },
+    );
+  }
+}
+
+/** The nodes of the data directory that run, in order. */
+export async function nodeStatus(
+  { config, file }: Pick<FabricSession, 'config' | 'file'>,
+  leader: string | null,
+): Promise<NodeStatus[]> {
+  if (!file) return [];
+  const survivors = await findSurvivors(config.data_dir);
+  return await Promise.all(
+    [...survivors].map(async ([name, { pid, state }]) => {
+      return { name, pid, port: state.port, healthy: await isHealthy(state.http_port), leader: name === leader };
+    }),
+  );
+}
+
+async function streamStatus(jsm: JetStreamManager, { namespace }: FabricSession): Promise<StreamStatus[]> {
+  const audited = new Set(namespace.auditedStreams.map(({ stream }) => stream));
+  const names = [
+    namespace.actorsStream,
+    namespace.busStream,
+    namespace.journalStream,
+    namespace.timersStream,
+    namespace.inboxStream,
+  ];
+  return await Promise.all(
+    names.map(async (stream) => {
+      const { state, cluster, config } = await jsm.streams.info(stream);
+      return {
+        stream,
+        messages: state.messages,
+        bytes: state.bytes,
+        last_seq: state.last_seq,
+        leader: cluster?.leader ?? null,
+        replicas: config.num_replicas,
+        witness_lag: audited.has(stream) ? await lagOf(jsm, stream) : null,
+      };
+    }),
+  );
+}
+
+/** What the witness has not acknowledged; everything when it has no consumer. */
+async function lagOf(jsm: JetStreamManager, stream: string): Promise<number> {
+  try {
+    const { num_pending, num_ack_pending } = await jsm.consumers.info(stream, witnessConsumer);
+    return num_pending + num_ack_pending;
+  } catch {
+    return (await jsm.streams.info(stream)).state.messages;
+  }
+}
+
+/** Counts the last record of every task and swarm by its headers, which name the state. */
+async function countActors({ client, namespace }: FabricSession): Promise<Pick<FabricStatus, 'tasks' | 'swarms'>> {
+  const tasks: Record<string, number> = {};
+  const swarms: Record<string, number> = { online: 0, open: 0 };
+  const count = (counts: Record<string, number>, state: string) => {
+    counts[state] = (counts[state] ?? 0) + 1;
+  };
+  const consumer = await jetstream(client.connection).consumers.get(namespace.actorsStream, {
+    filter_subjects: ['task', 'swarm'].map((kind) => `$KV.${namespace.actorsBucket}.${kind}.>`),
+    deliver_policy: DeliverPolicy.LastPerSubject,
+    headers_only: true,
+  });
+  const { num_pending } = await consumer.info();
+  if (num_pending === 0) return { tasks, swarms };
+  const messages = await consumer.consume({ max_messages: 5_000 });
+  for await (const message of messages) {
+    const state = message.headers?.get('IF-State') ?? 'unknown';
+    if (message.headers?.get('IF-Kind') === 'task') count(tasks, state);
+    else {
+      const [registration = 'unknown', liveness, circuit] = state.split('.');
+      count(swarms, registration);
+      if (liveness === 'online') count(swarms, 'online');
+      if (circuit === 'open') count(swarms, 'open');
+    }
+    if (message.info.pending === 0) break;
+  }
+  return { tasks, swarms };
+}
