@@ -57,6 +57,7 @@ export class EmbeddedFabric {
   readonly identity: Identity | undefined;
   readonly supervisor: Supervisor;
   readonly cluster: Cluster | undefined;
+  readonly #nodes: { keep: boolean };
   readonly #releases: Release[];
   #stopping: Promise<void> | undefined;
 
@@ -64,6 +65,7 @@ export class EmbeddedFabric {
   constructor(
     parts: Pick<EmbeddedFabric, 'servers' | 'namespace' | 'nc' | 'identity' | 'supervisor' | 'cluster'>,
     releases: Release[],
+    nodes: { keep: boolean },
   ) {
     this.servers = parts.servers;
     this.namespace = parts.namespace;
@@ -72,21 +74,28 @@ export class EmbeddedFabric {
     this.supervisor = parts.supervisor;
     this.cluster = parts.cluster;
     this.#releases = releases;
+    this.#nodes = nodes;
   }
 
   /** Resolves when everything answers and `fabric.json` is written. @throws FabricError, with nothing left running */
   static async start(options: FabricOptions): Promise<EmbeddedFabric> {
     const releases: Release[] = [];
+    const nodes = { keep: false };
     try {
-      return await start(options, releases);
+      return await start(options, releases, nodes);
     } catch (error) {
       await releaseAll(releases, options.log);
       throw options.signal?.aborted ? options.signal.reason : error;
     }
   }
 
-  /** Stops taking requests, lets the witness catch up, then stops the nodes. Safe to call twice. */
-  async stop(log: Log): Promise<void> {
+  /**
+   * Stops what takes requests, lets the witness catch up, then stops the nodes. Safe to call twice. `keepNodes` lets the
+   * nodes go on: their memory is the state, and the next `up` adopts them.
+   */
+  async stop(log: Log, { keepNodes = false }: { keepNodes?: boolean } = {}): Promise<void> {
+    if (keepNodes) this.cluster?.leave();
+    this.#nodes.keep = keepNodes;
     this.#stopping ??= releaseAll(this.#releases, log);
     await this.#stopping;
   }
@@ -98,7 +107,7 @@ async function releaseAll(releases: Release[], log: Log): Promise<void> {
   }
 }
 
-async function start(options: FabricOptions, releases: Release[]): Promise<EmbeddedFabric> {
+async function start(options: FabricOptions, releases: Release[], nodes: { keep: boolean }): Promise<EmbeddedFabric> {
   const { config, log, signal } = options;
   const namespace = new Namespace(config.namespace);
   await mkdir(config.data_dir, { recursive: true, mode: 0o700 });
@@ -131,7 +140,7 @@ async function start(options: FabricOptions, releases: Release[]): Promise<Embed
   ]);
   running.catch(() => {});
 
-  const { servers, creds, identity, cluster } = await reachCluster(options, namespace, releases);
+  const { servers, creds, identity, cluster } = await reachCluster(options, namespace, releases, nodes);
   signal?.throwIfAborted();
   const auth = authFromCreds(creds);
   const nc = await connectTo({
@@ -180,7 +189,8 @@ async function start(options: FabricOptions, releases: Release[]): Promise<Embed
   };
   releases.push(async () => await removeFabricFile(config.data_dir));
   await writeFabricFile(config.data_dir, facts);
-  return new EmbeddedFabric({ servers, namespace, nc, identity, supervisor, cluster }, releases);
+  nodes.keep = false;
+  return new EmbeddedFabric({ servers, namespace, nc, identity, supervisor, cluster }, releases, nodes);
 }
 
 interface Reached {
@@ -191,7 +201,12 @@ interface Reached {
 }
 
 /** The cluster that `--servers` names, or our own nodes. */
-async function reachCluster(options: FabricOptions, namespace: Namespace, releases: Release[]): Promise<Reached> {
+async function reachCluster(
+  options: FabricOptions,
+  namespace: Namespace,
+  releases: Release[],
+  nodes: { keep: boolean },
+): Promise<Reached> {
   const { config, onProgress = () => {}, signal } = options;
   if (config.servers.length > 0) {
     return {
@@ -224,10 +239,28 @@ async function reachCluster(options: FabricOptions, namespace: Namespace, releas
     maxMemoryStore: reservedBytes(config.max_log_bytes) + slackBytes,
     ...(signal ? { signal } : {}),
   });
-  releases.push(async () => await cluster.stop());
-  if (cluster.adopted > 0)
+  // Until the fabric runs, adopted nodes are not ours to end: a start that fails must not cost their memory.
+  nodes.keep = cluster.adopted > 0;
+  releases.push(async () => {
+    if (nodes.keep) cluster.leave();
+    else await cluster.stop();
+  });
+  if (cluster.adopted > 0) {
     onProgress(`adopted ${cluster.adopted} nodes that were still running: their memory is the state`);
+    await tellRevocations(identity, cluster.servers);
+  }
   return { servers: cluster.servers, creds: await identity.serviceCreds('fabric'), identity, cluster };
+}
+
+/** Nodes that ran on without us may have missed revocations. */
+async function tellRevocations(identity: Identity, servers: readonly string[]): Promise<void> {
+  const { authenticator, inboxPrefix } = authFromCreds(await identity.systemCreds());
+  const system = await connectTo({ servers, authenticator, inboxPrefix, name: 'revocations' });
+  try {
+    await identity.publishAccount(system);
+  } finally {
+    await system.close();
+  }
 }
 
 /** Streams, and an epoch where none is open. */

@@ -97,6 +97,11 @@ export class Node {
   }
 
   /** Ends the process, by force after 3 s, and forgets its state file. Stores and logs stay. */
+  /** Lets it go on without supervision, for whoever adopts it. */
+  leave(): void {
+    this.#stopping.abort();
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#launching?.catch(() => {});

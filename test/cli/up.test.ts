@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
@@ -93,6 +93,35 @@ describe('infrafabric up', () => {
     expect((await run('task', 'create', 'after', '--type', 'x')).code).toBe(0);
     next.child.kill('SIGINT');
     expect((await next.finished).code).toBe(0);
+    expect(await alive(nodes)).toEqual([]);
+  });
+
+  it('ends with exit code 3 when it has to give up the witness, and leaves the nodes to the next one', async () => {
+    const { up, dataDir, json, begin } = await fabricOf();
+    await json('task', 'create', 'kept', '--type', 'x');
+    const nodes = await nodePids(dataDir);
+    const { services } = await json<{ services: Array<{ id: string; pid: number }> }>('status');
+    const files = ['witness.db', 'witness.db-wal', 'witness.db-shm'].map((name) => join(dataDir, name));
+    for (const file of files) await rm(file, { force: true });
+    await writeFile(files[0]!, 'this is no database');
+    process.kill(services.find(({ id }) => id === 'witness')!.pid, 'SIGKILL');
+    const { code, stderr } = await up.finished;
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/the service witness was given up/);
+    expect(await alive(nodes)).toEqual(nodes);
+
+    const refused = await begin('up').finished;
+    expect(refused.code).toBe(3);
+    expect(refused.stderr).toContain('witness.db');
+    expect(await alive(nodes)).toEqual(nodes);
+
+    await rm(files[0]!);
+    const next = begin('up');
+    await until('the next up is ready', () => isReady(next), 40_000);
+    expect(await json('task', 'show', 'kept')).toMatchObject({ state: 'available' });
+    next.child.kill('SIGTERM');
+    expect((await next.finished).code).toBe(0);
+    expect(await json('witness', 'verify')).toMatchObject({ ok: true });
     expect(await alive(nodes)).toEqual([]);
   });
 

@@ -33,11 +33,14 @@ export const up: CommandRun = async ({ out, resolve, signal }) => {
   );
   const either = AbortSignal.any([signal, ended.signal]);
   if (!either.aborted) await once(either, 'abort');
-  out.note('stopping: requests first, then the witness, then the nodes');
-  await fabric.stop(log);
-  if (escalation !== undefined) {
-    out.note(`error: ${escalation}; ${config.data_dir}/logs says more`);
-    return exitCodes.unreachable;
+  if (escalation === undefined) {
+    out.note('stopping: requests first, then the witness, then the nodes');
+    await fabric.stop(log);
+    return exitCodes.done;
   }
-  return exitCodes.done;
+  // What gave up may be the witness: then the nodes hold transitions that nothing else has.
+  await fabric.stop(log, { keepNodes: true });
+  out.note(`error: ${escalation}; ${config.data_dir}/logs says more`);
+  out.note('the nodes go on, their memory is the state: put the cause right, and `infrafabric up` adopts them');
+  return exitCodes.unreachable;
 };
