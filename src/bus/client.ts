@@ -2,7 +2,7 @@
  * Requests to services, as any client makes them. A request that met no service, or whose answer was lost, is sent again
  * until its time is up: the fabric's operations are idempotent by content.
  */
-import { type NatsConnection, headers } from '@nats-io/nats-core';
+import { headers, type NatsConnection } from '@nats-io/nats-core';
 import { type Backoff, backOff } from '../backoff.ts';
 import { contentTypes, type Encoding, encodeBody, encodingOf, unpackBytes } from '../data/codec.ts';
 import { FabricError, fromWireError } from '../errors.ts';
@@ -23,7 +23,14 @@ export interface ClientOptions {
 
 type Reply =
   | { readonly ok: true; readonly result: unknown }
-  | { readonly ok: false; readonly error: { readonly code: string; readonly message: string; readonly details?: Readonly<Record<string, unknown>> } };
+  | {
+      readonly ok: false;
+      readonly error: {
+        readonly code: string;
+        readonly message: string;
+        readonly details?: Readonly<Record<string, unknown>>;
+      };
+    };
 
 const betweenTries: Backoff = { first: 20, max: 500 };
 /** Codes of the fabric after which the same request is sent again by itself. */
@@ -52,7 +59,12 @@ export class FabricClient {
    * Calls `<service>.<op>` and answers with its result.
    * @throws FabricError the service's refusal; UNAVAILABLE or TIMEOUT when no service answered in time
    */
-  async request<Result>(service: string, op: string, body: Readonly<Record<string, unknown>> = {}, options: { timeoutMs?: number } = {}): Promise<Result> {
+  async request<Result>(
+    service: string,
+    op: string,
+    body: Readonly<Record<string, unknown>> = {},
+    options: { timeoutMs?: number } = {},
+  ): Promise<Result> {
     const deadline = Date.now() + (options.timeoutMs ?? this.#options.timeoutMs ?? 30_000);
     for (let attempt = 0; ; attempt++) {
       try {
@@ -84,9 +96,23 @@ export class FabricClient {
 }
 
 function unanswered(error: unknown, what: string, timeoutMs: number): FabricError {
-  if (isUndelivered(error)) return new FabricError('UNAVAILABLE', `no service answers to ${what}; is the fabric up?`, undefined, { cause: error });
-  if (isClosed(error)) return new FabricError('INTERNAL', `the connection was closed before ${what} was answered`, undefined, { cause: error });
+  if (isUndelivered(error))
+    return new FabricError('UNAVAILABLE', `no service answers to ${what}; is the fabric up?`, undefined, {
+      cause: error,
+    });
+  if (isClosed(error))
+    return new FabricError('INTERNAL', `the connection was closed before ${what} was answered`, undefined, {
+      cause: error,
+    });
   const message = error instanceof Error ? error.message : String(error);
-  if (/permissions violation/i.test(message)) return new FabricError('UNAUTHORIZED', `these credentials may not ask for ${what} under this id`, undefined, { cause: error });
-  return new FabricError('TIMEOUT', `${what} was not answered within ${Math.round(timeoutMs)} ms (${message}); it may have taken effect, ask or repeat it`, undefined, { cause: error });
+  if (/permissions violation/i.test(message))
+    return new FabricError('UNAUTHORIZED', `these credentials may not ask for ${what} under this id`, undefined, {
+      cause: error,
+    });
+  return new FabricError(
+    'TIMEOUT',
+    `${what} was not answered within ${Math.round(timeoutMs)} ms (${message}); it may have taken effect, ask or repeat it`,
+    undefined,
+    { cause: error },
+  );
 }

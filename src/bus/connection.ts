@@ -37,10 +37,20 @@ export async function connectTo(options: ConnectOptions): Promise<NatsConnection
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       if (/authoriz|authentic/i.test(message)) {
-        throw new FabricError('UNAUTHORIZED', 'the cluster refuses these credentials: they are expired, revoked, or of another fabric', undefined, { cause: error });
+        throw new FabricError(
+          'UNAUTHORIZED',
+          'the cluster refuses these credentials: they are expired, revoked, or of another fabric',
+          undefined,
+          { cause: error },
+        );
       }
       if (Date.now() >= until) {
-        throw new FabricError('UNAVAILABLE', `no server answers at ${servers.join(', ')} (${message}); is the fabric up?`, undefined, { cause: error });
+        throw new FabricError(
+          'UNAVAILABLE',
+          `no server answers at ${servers.join(', ')} (${message}); is the fabric up?`,
+          undefined,
+          { cause: error },
+        );
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

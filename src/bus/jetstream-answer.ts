@@ -2,7 +2,13 @@
  * What JetStream answers to a publish or an API request, read from the raw reply: the client library's own `publish`
  * hides the difference between a refusal and an unknown outcome, on which the store depends.
  */
-import { ClosedConnectionError, DrainingConnectionError, type Msg, NoRespondersError, RequestError } from '@nats-io/nats-core';
+import {
+  ClosedConnectionError,
+  DrainingConnectionError,
+  type Msg,
+  NoRespondersError,
+  RequestError,
+} from '@nats-io/nats-core';
 
 /** Error codes of the JetStream API that decide what the store does next. */
 export const jsCode = {

@@ -42,7 +42,9 @@ export function invalidRequest(error: z.ZodError): FabricError {
   if (issue.code === 'unrecognized_keys') {
     const where = path === '' ? '' : ` in ${path}`;
     const keys = issue.keys.slice(0, 5).map((key) => JSON.stringify(key.slice(0, 80)));
-    return new FabricError('INVALID_REQUEST', `unknown field ${keys.join(', ')}${where}; leave it out`, { field: issue.keys[0]?.slice(0, 80) });
+    return new FabricError('INVALID_REQUEST', `unknown field ${keys.join(', ')}${where}; leave it out`, {
+      field: issue.keys[0]?.slice(0, 80),
+    });
   }
   const field = path === '' ? 'the body' : path;
   return new FabricError('INVALID_REQUEST', `${field}: ${issue.message}`, { field });

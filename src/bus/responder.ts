@@ -5,7 +5,7 @@
  * reply subject lies inside the caller's own inbox: the servers do not check reply subjects, so a service that answered
  * anywhere would publish on behalf of its callers. Every request that is acted on gets exactly one answer.
  */
-import { type Msg, type NatsConnection, headers } from '@nats-io/nats-core';
+import { headers, type Msg, type NatsConnection } from '@nats-io/nats-core';
 import { isSwarmId, operatorId } from '../../machines/address.ts';
 import { contentTypes, decodeBody, type Encoding, encodeBody, encodingOf } from '../data/codec.ts';
 import { FabricError, toWireError } from '../errors.ts';
@@ -92,7 +92,8 @@ export class Responder {
       reply = { ok: true, result: await this.#run(message, caller, op, encoding) };
     } catch (error) {
       const wire = toWireError(error);
-      if (wire.code === 'INTERNAL') this.#options.log.error({ err: error, subject: message.subject }, 'a request failed');
+      if (wire.code === 'INTERNAL')
+        this.#options.log.error({ err: error, subject: message.subject }, 'a request failed');
       code = wire.code;
       reply = { ok: false, error: wire };
     }
@@ -106,14 +107,23 @@ export class Responder {
   async #run(message: Msg, caller: string, op: string, encoding: Encoding): Promise<unknown> {
     const { operations, service, maxInFlight = 4_096, maxInFlightPerCaller = 512 } = this.#options;
     if (message.data.length > maxRequestBytes) {
-      throw new FabricError('PAYLOAD_TOO_LARGE', `the request has ${message.data.length} bytes, the limit is ${maxRequestBytes}`);
+      throw new FabricError(
+        'PAYLOAD_TOO_LARGE',
+        `the request has ${message.data.length} bytes, the limit is ${maxRequestBytes}`,
+      );
     }
     if (this.#running.size > maxInFlight || (this.#inFlight.get(caller) ?? 0) > maxInFlightPerCaller) {
-      throw new FabricError('RATE_LIMITED', `more than ${maxInFlightPerCaller} requests of ${caller} are in flight; wait for answers before sending more`);
+      throw new FabricError(
+        'RATE_LIMITED',
+        `more than ${maxInFlightPerCaller} requests of ${caller} are in flight; wait for answers before sending more`,
+      );
     }
     const operation = Object.hasOwn(operations, op) ? operations[op] : undefined;
     if (!operation) {
-      throw new FabricError('INVALID_REQUEST', `${service} has no operation ${JSON.stringify(op.slice(0, 80))}; it has ${Object.keys(operations).join(', ')}`);
+      throw new FabricError(
+        'INVALID_REQUEST',
+        `${service} has no operation ${JSON.stringify(op.slice(0, 80))}; it has ${Object.keys(operations).join(', ')}`,
+      );
     }
     const body = decodeBody(message.data, encoding);
     return await operation.run(caller, Object.hasOwn(bodyNamesTarget, service) ? body : withoutCaller(caller, body));
@@ -126,7 +136,9 @@ export class Responder {
       message.respond(encodeBody(reply, encoding), { headers: h });
     } catch (error) {
       // Too large for one message, or the connection is gone; in the second case nobody can be told.
-      const wire = toWireError(new FabricError('PAYLOAD_TOO_LARGE', 'the answer does not fit one message; ask for less at a time'));
+      const wire = toWireError(
+        new FabricError('PAYLOAD_TOO_LARGE', 'the answer does not fit one message; ask for less at a time'),
+      );
       try {
         message.respond(encodeBody({ ok: false, error: wire }, encoding), { headers: h });
       } catch {
@@ -143,7 +155,10 @@ const bodyNamesTarget: Readonly<Record<string, true>> = { swarm: true, governor:
 function withoutCaller(caller: string, body: Record<string, unknown>): Record<string, unknown> {
   const { swarm_id: named, ...rest } = body;
   if (named !== undefined && named !== caller) {
-    throw new FabricError('UNAUTHORIZED', `swarm_id: ${JSON.stringify(named).slice(0, 80)} is not the caller ${caller}; leave it out`);
+    throw new FabricError(
+      'UNAUTHORIZED',
+      `swarm_id: ${JSON.stringify(named).slice(0, 80)} is not the caller ${caller}; leave it out`,
+    );
   }
   return rest;
 }

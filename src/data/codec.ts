@@ -45,7 +45,8 @@ export function encodingOf(bytes: Uint8Array, contentType: string | undefined): 
   if (contentType !== undefined && contentType !== '') {
     const type = contentType.split(';')[0]?.trim().toLowerCase();
     if (type === 'application/json') return 'json';
-    if (type === 'application/msgpack' || type === 'application/x-msgpack' || type === 'application/vnd.msgpack') return 'msgpack';
+    if (type === 'application/msgpack' || type === 'application/x-msgpack' || type === 'application/vnd.msgpack')
+      return 'msgpack';
   }
   const first = bytes[0];
   const isMap = first !== undefined && ((first >= 0x80 && first <= 0x8f) || first === 0xde || first === 0xdf);
@@ -60,7 +61,10 @@ export function decodeBody(bytes: Uint8Array, encoding: Encoding): Record<string
   if (bytes.length === 0) return {};
   const value = encoding === 'json' ? decodeJson(bytes) : readMsgpack(bytes);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new FabricError('INVALID_REQUEST', `the body is ${describe(value)}; send an object of the operation's fields`);
+    throw new FabricError(
+      'INVALID_REQUEST',
+      `the body is ${describe(value)}; send an object of the operation's fields`,
+    );
   }
   return value as Record<string, unknown>;
 }
@@ -72,7 +76,10 @@ function decodeJson(bytes: Uint8Array): unknown {
     text = utf8.decode(bytes);
     value = JSON.parse(text);
   } catch {
-    throw new FabricError('INVALID_REQUEST', 'the body is neither MessagePack nor JSON text; send an object in one of them');
+    throw new FabricError(
+      'INVALID_REQUEST',
+      'the body is neither MessagePack nor JSON text; send an object in one of them',
+    );
   }
   checkJsonText(text);
   // Escapes can smuggle in lone surrogates, and large literals numbers that are rounded.

@@ -49,7 +49,10 @@ function endOfString(text: string, start: number): number {
 export function noteKey(keys: Set<string>, key: string): void {
   if (key === '__proto__') throw new FabricError('INVALID_REQUEST', 'the key "__proto__" is not allowed in a request');
   if (keys.has(key)) {
-    throw new FabricError('INVALID_REQUEST', `the key ${JSON.stringify(key.slice(0, 80))} occurs twice in one object; send each key once`);
+    throw new FabricError(
+      'INVALID_REQUEST',
+      `the key ${JSON.stringify(key.slice(0, 80))} occurs twice in one object; send each key once`,
+    );
   }
   keys.add(key);
 }

@@ -130,10 +130,20 @@ export class ActorStore {
     );
   }
 
-  async #attempt<Answer>(cause: Cause, plan: Plan<Answer>, { eventId, deadline, begunAt, distrusted, first }: Attempt): Promise<Step<Answer>> {
+  async #attempt<Answer>(
+    cause: Cause,
+    plan: Plan<Answer>,
+    { eventId, deadline, begunAt, distrusted, first }: Attempt,
+  ): Promise<Step<Answer>> {
     const { log, clock } = this.#options;
     const now = clock.now();
-    const reading = new Reading({ log, residents: this.residents, now: () => clock.now(), mayPresume: first, distrusted });
+    const reading = new Reading({
+      log,
+      residents: this.residents,
+      now: () => clock.now(),
+      mayPresume: first,
+      distrusted,
+    });
     const view: PlanView = { get: reading.get.bind(reading), presumeAbsent: reading.presumeAbsent.bind(reading), now };
     let proposal: Proposal<Answer>;
     let writes: Write[] = [];

@@ -87,7 +87,12 @@ export async function follow(options: FollowOptions): Promise<Follower> {
         const waiter = { seq, resolve };
         const timer = setTimeout(() => {
           waiting.delete(waiter);
-          reject(new FabricError('UNAVAILABLE', `the view of the log has not reached ${seq} within ${timeoutMs} ms; try again`));
+          reject(
+            new FabricError(
+              'UNAVAILABLE',
+              `the view of the log has not reached ${seq} within ${timeoutMs} ms; try again`,
+            ),
+          );
         }, timeoutMs);
         waiter.resolve = () => {
           clearTimeout(timer);
@@ -109,7 +114,10 @@ function take(message: JsMsg, { onRecord, log }: FollowOptions): void {
     onRecord({ record: recordFrom(message.data), revision: message.seq });
   } catch (error) {
     // Not of this fabric's making; whoever wrote it there, the rest of the log goes on.
-    log.error({ err: error, subject: message.subject, seq: message.seq }, 'a message of the log is no record; it is passed over');
+    log.error(
+      { err: error, subject: message.subject, seq: message.seq },
+      'a message of the log is no record; it is passed over',
+    );
   }
 }
 

@@ -84,7 +84,10 @@ export class NatsRecordLog implements RecordLog {
       const outcome = await this.#try(prepared, deadline);
       switch (outcome.kind) {
         case 'applied':
-          return { committed: true, revisions: prepared.map((_, i) => outcome.lastRevision - (prepared.length - 1 - i)) };
+          return {
+            committed: true,
+            revisions: prepared.map((_, i) => outcome.lastRevision - (prepared.length - 1 - i)),
+          };
         case 'known':
           return await this.#lookUp(prepared);
         case 'conflict':
@@ -117,7 +120,10 @@ export class NatsRecordLog implements RecordLog {
     const timeout = Math.max(50, Math.min(this.#attemptTimeoutMs, deadline - Date.now()));
     let answer: PublishAnswer;
     try {
-      answer = prepared.length === 1 ? await this.#publish(prepared[0]!, timeout) : await this.#publishBatch(prepared, timeout);
+      answer =
+        prepared.length === 1
+          ? await this.#publish(prepared[0]!, timeout)
+          : await this.#publishBatch(prepared, timeout);
     } catch (error) {
       if (isClosed(error)) throw unavailable('the connection to the cluster is closed', error);
       if (isUndelivered(error)) return { kind: 'again', why: 'no server leads the log at the moment' };
@@ -151,7 +157,11 @@ export class NatsRecordLog implements RecordLog {
   async #lookUp(prepared: readonly Prepared[]): Promise<Appended> {
     const revisions: number[] = [];
     for (const { write, subject } of prepared) {
-      const follower = await this.#reader.next(subject, write.expected + 1, (found) => found.record.n >= write.record.n);
+      const follower = await this.#reader.next(
+        subject,
+        write.expected + 1,
+        (found) => found.record.n >= write.record.n,
+      );
       const ours = follower?.record.n === write.record.n && follower.record.event.id === write.record.event.id;
       if (ours) revisions.push(follower.revision);
       else if (follower && follower.record.n > write.record.n) {
@@ -164,7 +174,10 @@ export class NatsRecordLog implements RecordLog {
   #gaveUp(prepared: readonly Prepared[], why: string, inDoubt: boolean): FabricError {
     const actors = prepared.slice(0, 3).map(({ write }) => formatRef(write.record));
     const known = inDoubt ? 'It is not known whether the change took effect' : 'The change did not take effect';
-    return new FabricError('UNAVAILABLE', `the log did not take the change of ${actors.join(', ')} in time (${why}). ${known}; ask for the present state, or repeat the request.`);
+    return new FabricError(
+      'UNAVAILABLE',
+      `the log did not take the change of ${actors.join(', ')} in time (${why}). ${known}; ask for the present state, or repeat the request.`,
+    );
   }
 }
 
@@ -194,7 +207,10 @@ function judge(answer: PublishAnswer, prepared: readonly Prepared[]): Try {
       return { kind: 'full', why: error.description };
     default: {
       const actors = prepared.map(({ write }) => formatRef(write.record)).slice(0, 3);
-      throw new FabricError('INTERNAL', `the log refused the change of ${actors.join(', ')}: ${error.description} (${error.err_code})`);
+      throw new FabricError(
+        'INTERNAL',
+        `the log refused the change of ${actors.join(', ')}: ${error.description} (${error.err_code})`,
+      );
     }
   }
 }

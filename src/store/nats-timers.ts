@@ -36,7 +36,10 @@ export class NatsTimers implements Timers {
   async set({ what, id, at }: Timer): Promise<void> {
     const { nc, namespace } = this.#options;
     if (at > latestTime) {
-      throw new FabricError('INVALID_REQUEST', `the timer ${what} of ${id} is set to ${at}; the latest time is ${latestTime}`);
+      throw new FabricError(
+        'INVALID_REQUEST',
+        `the timer ${what} of ${id} is set to ${at}; the latest time is ${latestTime}`,
+      );
     }
     const js = jetstream(nc);
     const deadline = Date.now() + setDeadlineMs;
@@ -48,7 +51,12 @@ export class NatsTimers implements Timers {
         return;
       } catch (error) {
         if (isClosed(error) || Date.now() >= deadline) {
-          throw new FabricError('UNAVAILABLE', `the timer ${what} of ${id} could not be set; the sweep will find it`, undefined, { cause: error });
+          throw new FabricError(
+            'UNAVAILABLE',
+            `the timer ${what} of ${id} could not be set; the sweep will find it`,
+            undefined,
+            { cause: error },
+          );
         }
       }
       await backOff(betweenTries, attempt);

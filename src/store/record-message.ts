@@ -2,9 +2,9 @@
  * A record as a message: MessagePack body, and headers from which a subscriber can act without decoding it. The message
  * id, made of key, revision and event id, lets the server recognise a repeated write.
  */
-import { type MsgHdrs, headers } from '@nats-io/nats-core';
-import { type ActorRecord, stateName } from '../../machines/record.ts';
+import { headers, type MsgHdrs } from '@nats-io/nats-core';
 import { formatRef } from '../../machines/address.ts';
+import { type ActorRecord, stateName } from '../../machines/record.ts';
 import { packBytes, unpackBytes } from '../data/codec.ts';
 import { FabricError } from '../errors.ts';
 import { maxWrites, type Write } from './record-log.ts';

@@ -12,6 +12,8 @@ interface GetAnswer {
 }
 
 const betweenTries: Backoff = { first: 10, max: 250 };
+/** A node that has just started does not know all streams yet; after this long it does, milliseconds. */
+const goneForGoodMs = 3_000;
 
 export class StreamReader {
   readonly #nc: NatsConnection;
@@ -32,7 +34,11 @@ export class StreamReader {
   }
 
   /** The first record under a subject (wildcards allowed) from a sequence on; `until` skips those before it. */
-  async next(subject: string, from: number, until: (found: StoredRecord) => boolean = () => true): Promise<StoredRecord | undefined> {
+  async next(
+    subject: string,
+    from: number,
+    until: (found: StoredRecord) => boolean = () => true,
+  ): Promise<StoredRecord | undefined> {
     for (let seq = from; ; ) {
       const found = await this.#get({ next_by_subj: subject, seq });
       if (!found || until(found)) return found;
@@ -42,7 +48,7 @@ export class StreamReader {
 
   async #get(query: Record<string, unknown>): Promise<StoredRecord | undefined> {
     const body = JSON.stringify(query);
-    const deadline = Date.now() + this.#deadlineMs;
+    const begunAt = Date.now();
     for (let attempt = 0; ; attempt++) {
       const answer = await this.#ask(body);
       if (answer.message) {
@@ -50,8 +56,15 @@ export class StreamReader {
         return { revision: seq, record: recordFrom(Buffer.from(data ?? '', 'base64')) };
       }
       if (answer.error?.err_code === jsCode.messageNotFound) return undefined;
-      if (Date.now() >= deadline) {
-        throw new FabricError('UNAVAILABLE', `the log ${this.#stream} cannot be read (${answer.error?.description ?? 'no answer'}); try again`);
+      const isGone = answer.error?.err_code === jsCode.streamNotFound;
+      if (Date.now() >= begunAt + Math.min(this.#deadlineMs, isGone ? goneForGoodMs : Number.POSITIVE_INFINITY)) {
+        const why = answer.error?.description ?? 'no answer';
+        // A single node keeps nothing in memory, not even that there was a stream.
+        throw new FabricError(
+          'UNAVAILABLE',
+          `the log ${this.#stream} cannot be read (${why}); try again`,
+          isGone ? { lost: true } : undefined,
+        );
       }
       await backOff(betweenTries, attempt);
     }
@@ -59,10 +72,13 @@ export class StreamReader {
 
   async #ask(body: string): Promise<GetAnswer> {
     try {
-      const reply = await this.#nc.request(`$JS.API.STREAM.MSG.GET.${this.#stream}`, body, { timeout: this.#attemptTimeoutMs });
+      const reply = await this.#nc.request(`$JS.API.STREAM.MSG.GET.${this.#stream}`, body, {
+        timeout: this.#attemptTimeoutMs,
+      });
       return answerOf<GetAnswer>(reply);
     } catch (error) {
-      if (isClosed(error)) throw new FabricError('UNAVAILABLE', 'the connection to the cluster is closed', undefined, { cause: error });
+      if (isClosed(error))
+        throw new FabricError('UNAVAILABLE', 'the connection to the cluster is closed', undefined, { cause: error });
       return { error: { code: 503, err_code: 0, description: error instanceof Error ? error.message : String(error) } };
     }
   }

@@ -2,7 +2,15 @@
  * The streams and buckets of a fabric and their configuration. None of them drops history by itself: the audited ones
  * have no per-key limit, refuse writes when full, and are trimmed only behind the witness.
  */
-import { AckPolicy, DiscardPolicy, JetStreamApiError, type JetStreamManager, RetentionPolicy, StorageType, type StreamConfig } from '@nats-io/jetstream';
+import {
+  AckPolicy,
+  DiscardPolicy,
+  JetStreamApiError,
+  type JetStreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from '@nats-io/jetstream';
 import { nanos } from '@nats-io/nats-core';
 import { FabricError } from '../errors.ts';
 import type { Namespace } from '../namespace.ts';
@@ -40,7 +48,15 @@ export function streamConfigs(ns: Namespace, options: StreamsOptions): StreamCon
     duplicate_window: nanos(duplicateWindowMs),
   };
   /** Refuses writes when full, keeps every message until it is trimmed, cannot be rolled up or deleted from. */
-  const audited = { ...common, discard: DiscardPolicy.New, max_msgs_per_subject: -1, allow_direct: false, allow_rollup_hdrs: false, deny_delete: true, deny_purge: false };
+  const audited = {
+    ...common,
+    discard: DiscardPolicy.New,
+    max_msgs_per_subject: -1,
+    allow_direct: false,
+    allow_rollup_hdrs: false,
+    deny_delete: true,
+    deny_purge: false,
+  };
   const configs = [
     {
       ...audited,
@@ -92,7 +108,9 @@ async function ensureStream(jsm: JetStreamManager, config: StreamConfig): Promis
       if (isApi && error.code === streamNameInUse) return;
       if ((isApi && error.status !== 503 && error.code !== notEnoughPeers) || Date.now() >= until) {
         const why = error instanceof Error ? error.message : String(error);
-        throw new FabricError('UNAVAILABLE', `the stream ${config.name} cannot be made: ${why}`, undefined, { cause: error });
+        throw new FabricError('UNAVAILABLE', `the stream ${config.name} cannot be made: ${why}`, undefined, {
+          cause: error,
+        });
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }

@@ -54,15 +54,24 @@ function expectRefusal(answer: Answer, code: string, ...words: string[]): void {
 
 const task = { task_id: 'edge.1', task_type: 'x' };
 const nested = (levels: number) => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`;
-const packedNested = (levels: number) => Buffer.concat([...Array.from({ length: levels }, () => bytes(0x81, 0xa1, 0x61)), bytes(1)]);
+const packedNested = (levels: number) =>
+  Buffer.concat([...Array.from({ length: levels }, () => bytes(0x81, 0xa1, 0x61)), bytes(1)]);
 
 describe('a body that is not what it should be is refused by name', () => {
   const invalid: Array<[string, () => Promise<Answer>, ...string[]]> = [
     ['neither MessagePack nor JSON', () => ask('task.create', 'hello there'), 'JSON'],
     ['cut off JSON', () => ask('task.create', '{"task_id": "a"'), 'JSON'],
     ['cut off MessagePack', () => ask('task.create', packBytes(task).subarray(0, 12)), 'ends too early'],
-    ['MessagePack with something behind it', () => ask('task.create', Buffer.concat([packBytes(task), bytes(0xc0)])), 'after its end'],
-    ['JSON that claims to be MessagePack', () => ask('task.create', JSON.stringify(task), 'application/msgpack'), 'MessagePack'],
+    [
+      'MessagePack with something behind it',
+      () => ask('task.create', Buffer.concat([packBytes(task), bytes(0xc0)])),
+      'after its end',
+    ],
+    [
+      'JSON that claims to be MessagePack',
+      () => ask('task.create', JSON.stringify(task), 'application/msgpack'),
+      'MessagePack',
+    ],
     ['MessagePack that claims to be JSON', () => ask('task.create', packBytes(task), 'application/json'), 'JSON'],
     ['JSON that is not UTF-8', () => ask('task.create', Buffer.from('{"task_id":"\xff"}', 'latin1')), 'JSON'],
     ['an array as JSON', () => json('task.create', [task]), 'an array'],
@@ -78,9 +87,18 @@ describe('a body that is not what it should be is refused by name', () => {
     ['a list with something else in it', () => json('task.create', { ...task, requires: ['a', 1] }), 'requires.1'],
     ['money with seven decimals', () => json('task.create', { ...task, cost_estimate: 0.0000001 }), 'cost_estimate'],
     ['null where a value is expected', () => json('task.create', { ...task, metadata: null }), 'metadata', 'null'],
-    ['a time after the year 9999', () => json('task.create', { ...task, not_before: 253_402_300_800_000 }), 'not_before'],
+    [
+      'a time after the year 9999',
+      () => json('task.create', { ...task, not_before: 253_402_300_800_000 }),
+      'not_before',
+    ],
     ['an unknown field', () => json('task.create', { ...task, shell: 'rm' }), 'shell'],
-    ['an unknown field inside a field', () => json('task.complete', { task_id: 'a', cost: { cost_usd: 1, tip: 2 } }), 'tip', 'cost'],
+    [
+      'an unknown field inside a field',
+      () => json('task.complete', { task_id: 'a', cost: { cost_usd: 1, tip: 2 } }),
+      'tip',
+      'cost',
+    ],
     ['an id with two dots in a row', () => json('task.create', { ...task, task_id: 'a..b' }), 'task_id', '"a..b"'],
     ['an id with a wildcard', () => json('task.get', { task_id: '*' }), 'task_id'],
     ['an id that leaves its place', () => json('task.get', { task_id: '../a' }), 'task_id'],
@@ -89,32 +107,77 @@ describe('a body that is not what it should be is refused by name', () => {
     ['an id of 129 characters', () => json('task.get', { task_id: 'x'.repeat(129) }), 'task_id'],
     ['an empty id', () => json('task.get', { task_id: '' }), 'task_id'],
     ['a swarm id in capitals', () => json('swarm.get', { swarm_id: 'Alpha' }), 'swarm_id'],
-    ['a key twice in JSON', () => ask('task.create', '{"task_id":"a","task_type":"x","task_id":"b"}'), '"task_id"', 'twice'],
-    ['a key twice in JSON, once escaped', () => ask('task.create', '{"task_id":"a","task_type":"x","task\\u005fid":"b"}'), 'twice'],
+    [
+      'a key twice in JSON',
+      () => ask('task.create', '{"task_id":"a","task_type":"x","task_id":"b"}'),
+      '"task_id"',
+      'twice',
+    ],
+    [
+      'a key twice in JSON, once escaped',
+      () => ask('task.create', '{"task_id":"a","task_type":"x","task\\u005fid":"b"}'),
+      'twice',
+    ],
     ['a key twice in MessagePack', () => ask('task.create', bytes(0x82, 0xa1, 0x61, 1, 0xa1, 0x61, 2)), '"a"', 'twice'],
-    ['a key twice deep inside', () => ask('task.create', '{"task_id":"a","task_type":"x","metadata":{"m":[{"k":1,"k":1}]}}'), '"k"'],
-    ['__proto__ in JSON', () => ask('task.create', '{"task_id":"a","task_type":"x","metadata":{"__proto__":{"x":1}}}'), '__proto__'],
+    [
+      'a key twice deep inside',
+      () => ask('task.create', '{"task_id":"a","task_type":"x","metadata":{"m":[{"k":1,"k":1}]}}'),
+      '"k"',
+    ],
+    [
+      '__proto__ in JSON',
+      () => ask('task.create', '{"task_id":"a","task_type":"x","metadata":{"__proto__":{"x":1}}}'),
+      '__proto__',
+    ],
     ['__proto__ in JSON, escaped', () => ask('task.create', '{"\\u005f_proto__":{}}'), '__proto__'],
-    ['__proto__ in MessagePack', () => ask('task.create', Buffer.concat([bytes(0x81, 0xa9), Buffer.from('__proto__'), bytes(1)])), '__proto__'],
+    [
+      '__proto__ in MessagePack',
+      () => ask('task.create', Buffer.concat([bytes(0x81, 0xa9), Buffer.from('__proto__'), bytes(1)])),
+      '__proto__',
+    ],
     ['constructor as a field', () => json('task.create', { ...task, constructor: 1 }), 'constructor'],
     ['NaN in MessagePack', () => msgpack('task.create', { ...task, priority: Number.NaN }), 'NaN'],
-    ['infinity in MessagePack', () => msgpack('task.create', { ...task, priority: Number.POSITIVE_INFINITY }), 'Infinity'],
+    [
+      'infinity in MessagePack',
+      () => msgpack('task.create', { ...task, priority: Number.POSITIVE_INFINITY }),
+      'Infinity',
+    ],
     ['infinity in JSON', () => ask('task.create', '{"task_id":"a","task_type":"x","priority":1e999}'), 'priority'],
     ['NaN in JSON', () => ask('task.create', '{"task_id":"a","task_type":"x","priority":NaN}'), 'JSON'],
-    ['an integer that is too large, in JSON', () => ask('task.create', '{"task_id":"a","task_type":"x","metadata":{"n":9007199254740993}}'), 'metadata.n'],
-    ['an integer that is too large, in MessagePack', () => ask('task.create', bytes(0x81, 0xa1, 0x61, 0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)), '2^53'],
+    [
+      'an integer that is too large, in JSON',
+      () => ask('task.create', '{"task_id":"a","task_type":"x","metadata":{"n":9007199254740993}}'),
+      'metadata.n',
+    ],
+    [
+      'an integer that is too large, in MessagePack',
+      () => ask('task.create', bytes(0x81, 0xa1, 0x61, 0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)),
+      '2^53',
+    ],
     ['a huge number, in either encoding', () => msgpack('task.create', { ...task, metadata: { n: 1e300 } }), '2^53'],
     ['binary', () => msgpack('task.create', { ...task, metadata: { b: Buffer.from('abc') } }), 'binary'],
     ['a time as an extension', () => msgpack('task.create', { ...task, metadata: { at: new Date(0) } }), 'extension'],
     ['a map with a number as key', () => ask('task.create', bytes(0x81, 0x01, 0x02)), 'key'],
     ['text that is not UTF-8, in MessagePack', () => ask('task.create', bytes(0x81, 0xa1, 0x61, 0xa1, 0xff)), 'UTF-8'],
-    ['a lone surrogate', () => ask('task.create', '{"task_id":"a","task_type":"x","metadata":{"s":"\\ud800"}}'), 'metadata.s'],
+    [
+      'a lone surrogate',
+      () => ask('task.create', '{"task_id":"a","task_type":"x","metadata":{"s":"\\ud800"}}'),
+      'metadata.s',
+    ],
     ['65 levels in JSON', () => ask('task.create', nested(65)), '64'],
     ['65 levels in MessagePack', () => ask('task.create', packedNested(65)), '64'],
     ['100,000 levels in JSON', () => ask('task.create', nested(100_000)), '64'],
-    ['100,000 levels of arrays in JSON', () => ask('task.create', `${'['.repeat(100_000)}${']'.repeat(100_000)}`), '64'],
+    [
+      '100,000 levels of arrays in JSON',
+      () => ask('task.create', `${'['.repeat(100_000)}${']'.repeat(100_000)}`),
+      '64',
+    ],
     ['100,000 levels in MessagePack', () => ask('task.create', packedNested(100_000)), '64'],
-    ['a list that claims four billion items', () => ask('task.create', bytes(0x81, 0xa1, 0x61, 0xdd, 0xff, 0xff, 0xff, 0xff)), 'ends too early'],
+    [
+      'a list that claims four billion items',
+      () => ask('task.create', bytes(0x81, 0xa1, 0x61, 0xdd, 0xff, 0xff, 0xff, 0xff)),
+      'ends too early',
+    ],
     ['an operation that does not exist', () => json('task.destroy', {}), '"destroy"', 'create'],
     ['an operation of the language', () => json('task.toString', {}), '"toString"'],
   ];
@@ -123,23 +186,35 @@ describe('a body that is not what it should be is refused by name', () => {
   }
 
   it('more than a megabyte', async () => {
-    expectRefusal(await json('task.create', { ...task, metadata: { text: 'x'.repeat(2_000_000) } }), 'PAYLOAD_TOO_LARGE', '1048576');
+    expectRefusal(
+      await json('task.create', { ...task, metadata: { text: 'x'.repeat(2_000_000) } }),
+      'PAYLOAD_TOO_LARGE',
+      '1048576',
+    );
     expectRefusal(await ask('task.create', new Uint8Array(2_000_000)), 'PAYLOAD_TOO_LARGE', '2000000');
     // Up to the limit it is taken.
     const text = 'x'.repeat(1024 * 1024 - 200);
-    expect(await json('task.create', { ...task, task_id: 'edge.large', metadata: { text } })).toMatchObject({ ok: true });
+    expect(await json('task.create', { ...task, task_id: 'edge.large', metadata: { text } })).toMatchObject({
+      ok: true,
+    });
   });
 
   it('another swarm’s id, where it is not the target', async () => {
     expectRefusal(await json('task.create', { ...task, swarm_id: 'beta' }), 'UNAUTHORIZED', 'beta');
     expectRefusal(await json('swarm.heartbeat', { swarm_id: 'beta' }), 'UNAUTHORIZED', 'beta');
-    expectRefusal(await json('swarm.invite', { swarm_id: 'alpha', grants: ['system.process.execute'] }), 'UNAUTHORIZED');
+    expectRefusal(
+      await json('swarm.invite', { swarm_id: 'alpha', grants: ['system.process.execute'] }),
+      'UNAUTHORIZED',
+    );
     expect(await json('task.create', { ...task, task_id: 'edge.own', swarm_id: 'alpha' })).toMatchObject({ ok: true });
   });
 
   it('and none of it has made a task, nor kept the service from its work', async () => {
     for (const id of ['a', 'b', 'edge.1']) expect(await coordinator.store.read({ kind: 'task', id })).toBeUndefined();
-    expect(await json('task.create', task)).toMatchObject({ ok: true, result: { task_id: 'edge.1', state: 'available' } });
+    expect(await json('task.create', task)).toMatchObject({
+      ok: true,
+      result: { task_id: 'edge.1', state: 'available' },
+    });
   });
 });
 
@@ -150,7 +225,9 @@ describe('an answer', () => {
     expect((await ask('task.get', JSON.stringify({ task_id: 'edge.1' }))).type).toBe('application/json');
     expect((await ask('task.get', packBytes({ task_id: 'edge.1' }))).type).toBe('application/msgpack');
     expect((await ask('task.get', packBytes({ task_id: 'edge.1' }), 'text/plain')).type).toBe('application/msgpack');
-    expect((await ask('task.get', JSON.stringify({ task_id: 'edge.1' }), 'application/json; charset=utf-8')).type).toBe('application/json');
+    expect((await ask('task.get', JSON.stringify({ task_id: 'edge.1' }), 'application/json; charset=utf-8')).type).toBe(
+      'application/json',
+    );
     expect((await msgpack('task.get', { task_id: 'nobody' })).type).toBe('application/msgpack');
     const { type: _one, ...first } = await json('task.get', { task_id: 'edge.1' });
     const { type: _other, ...second } = await msgpack('task.get', { task_id: 'edge.1' });
@@ -163,7 +240,11 @@ describe('an answer', () => {
 
   it('comes to random bytes, and is never a fault of the fabric', async () => {
     const ops = ['task.create', 'task.list', 'task.complete', 'swarm.register'];
-    const body = fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.json().map((text) => new TextEncoder().encode(text)), fc.object().map(packBytes));
+    const body = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      fc.json().map((text) => new TextEncoder().encode(text)),
+      fc.object().map(packBytes),
+    );
     const type = fc.constantFrom(undefined, 'application/json', 'application/msgpack', 'nonsense');
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...ops), body, type, async (op, sent, contentType) => {
@@ -202,7 +283,9 @@ describe('a request whose answer would go elsewhere', () => {
       spy.unsubscribe();
       expect(await coordinator.store.read({ kind: 'task', id })).toBeUndefined();
       const texts = heard.map((message) => `${message.subject} ${message.string()}`);
-      expect(texts.filter((text) => text.includes(id) && !text.includes(`after-${id}`) && text.includes('"ok"'))).toEqual([]);
+      expect(
+        texts.filter((text) => text.includes(id) && !text.includes(`after-${id}`) && text.includes('"ok"')),
+      ).toEqual([]);
       if (reply !== undefined) expect(texts).toEqual([]);
     });
   }
@@ -231,7 +314,10 @@ describe('a swarm that asks too much at once', () => {
     });
     await nc.flush();
     const waiting = Array.from({ length: 60 }, () => json('slow.call', { wait: true }));
-    const refused = await Promise.race([Promise.all(waiting).then(() => 'all were taken'), json('slow.call', { wait: false })]);
+    const refused = await Promise.race([
+      Promise.all(waiting).then(() => 'all were taken'),
+      json('slow.call', { wait: false }),
+    ]);
     expectRefusal(refused as Answer, 'RATE_LIMITED', '50', 'alpha');
     const other = await ask('slow.call', JSON.stringify({ wait: false }), 'application/json', beta, 'beta');
     expect(other).toMatchObject({ ok: true, result: { served: true } });

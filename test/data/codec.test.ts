@@ -6,11 +6,15 @@ import { FabricError } from '../../src/errors.ts';
 const encodings: readonly Encoding[] = ['json', 'msgpack'];
 
 /** Bodies of the wire's data model; minus zero has no JSON form of its own. */
-const number = fc.oneof(
-  fc.integer(),
-  fc.maxSafeInteger(),
-  fc.double({ noNaN: true, noDefaultInfinity: true }).filter((value) => !Number.isInteger(value) || Number.isSafeInteger(value)),
-).map((value) => value + 0);
+const number = fc
+  .oneof(
+    fc.integer(),
+    fc.maxSafeInteger(),
+    fc
+      .double({ noNaN: true, noDefaultInfinity: true })
+      .filter((value) => !Number.isInteger(value) || Number.isSafeInteger(value)),
+  )
+  .map((value) => value + 0);
 const text = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.string({ unit: 'binary', minLength: 60, maxLength: 90 }).map((value) => `\uFEFF${value}`),
@@ -69,7 +73,9 @@ describe('a body', () => {
   }
 
   it('means the same in both encodings: what one refuses, the other does', () => {
-    const wild = fc.dictionary(fc.string(), fc.oneof(fc.double(), fc.constantFrom(2 ** 53, 1e21, 1e300, -(2 ** 60))), { noNullPrototype: true });
+    const wild = fc.dictionary(fc.string(), fc.oneof(fc.double(), fc.constantFrom(2 ** 53, 1e21, 1e300, -(2 ** 60))), {
+      noNullPrototype: true,
+    });
     fc.assert(
       fc.property(wild, (value) => {
         // NaN and the infinities become null in JSON text, so only finite numbers can be compared.
@@ -108,9 +114,26 @@ describe('a body', () => {
   it('is read the same whatever form its numbers and texts were written in', () => {
     // {"a": value}, in each form that MessagePack has for it.
     const read = (...value: number[]) => decodeBody(new Uint8Array([0x81, 0xa1, 0x61, ...value]), 'msgpack')['a'];
-    expect([read(5), read(0xcc, 5), read(0xcd, 0, 5), read(0xce, 0, 0, 0, 5), read(0xcf, 0, 0, 0, 0, 0, 0, 0, 5), read(0xd0, 5), read(0xd3, 0, 0, 0, 0, 0, 0, 0, 5), read(0xca, 0x40, 0xa0, 0, 0)]).toEqual(Array.from({ length: 8 }, () => 5));
-    expect([read(0xff), read(0xd0, 0xff), read(0xd1, 0xff, 0xff), read(0xd2, 0xff, 0xff, 0xff, 0xff), read(0xd3, ...Array.from({ length: 8 }, () => 0xff))]).toEqual(Array.from({ length: 5 }, () => -1));
-    expect([read(0xa1, 0x78), read(0xd9, 1, 0x78), read(0xda, 0, 1, 0x78), read(0xdb, 0, 0, 0, 1, 0x78)]).toEqual(Array.from({ length: 4 }, () => 'x'));
+    expect([
+      read(5),
+      read(0xcc, 5),
+      read(0xcd, 0, 5),
+      read(0xce, 0, 0, 0, 5),
+      read(0xcf, 0, 0, 0, 0, 0, 0, 0, 5),
+      read(0xd0, 5),
+      read(0xd3, 0, 0, 0, 0, 0, 0, 0, 5),
+      read(0xca, 0x40, 0xa0, 0, 0),
+    ]).toEqual(Array.from({ length: 8 }, () => 5));
+    expect([
+      read(0xff),
+      read(0xd0, 0xff),
+      read(0xd1, 0xff, 0xff),
+      read(0xd2, 0xff, 0xff, 0xff, 0xff),
+      read(0xd3, ...Array.from({ length: 8 }, () => 0xff)),
+    ]).toEqual(Array.from({ length: 5 }, () => -1));
+    expect([read(0xa1, 0x78), read(0xd9, 1, 0x78), read(0xda, 0, 1, 0x78), read(0xdb, 0, 0, 0, 1, 0x78)]).toEqual(
+      Array.from({ length: 4 }, () => 'x'),
+    );
     expect([read(0x91, 1), read(0xdc, 0, 1, 1), read(0xdd, 0, 0, 0, 1, 1)]).toEqual([[1], [1], [1]]);
     expect([read(0x80), read(0xde, 0, 0), read(0xdf, 0, 0, 0, 0)]).toEqual([{}, {}, {}]);
   });

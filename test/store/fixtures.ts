@@ -31,8 +31,8 @@ export function claim(owner: string, swarm: object = fit) {
   return { type: 'CLAIM', owner, epoch: 1, swarm, min_capability_match: 0.7, reserve_usd: null };
 }
 
-export function release(by: string, stored: StoredRecord | undefined) {
-  return { type: 'RELEASE', by, token: (stored?.record.snapshot.context as { token: number }).token };
+export function release(by: string, stored: StoredRecord) {
+  return { type: 'RELEASE', by, token: (stored.record.snapshot.context as { token: number }).token };
 }
 
 export async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {

@@ -2,11 +2,11 @@
  * Writes whose answer is lost: each takes effect once, and is never reported as failed when it took effect. The network
  * is a real proxy that swallows what passes; the truth is what the stream holds.
  */
-import { jetstream } from '@nats-io/jetstream';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
+import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ActorRecord } from '../../machines/record.ts';
-import { connect } from '@nats-io/transport-node';
 import { connectTo } from '../../src/bus/connection.ts';
 import { FabricError } from '../../src/errors.ts';
 import { authFromCreds } from '../../src/identity/connect-auth.ts';
@@ -18,7 +18,7 @@ import { newId } from '../../src/store/unique-id.ts';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
 import { until } from '../support/temp.ts';
 import { withStreams } from './fixtures.ts';
-import { startProxy, type SwallowingProxy } from './swallowing-proxy.ts';
+import { type SwallowingProxy, startProxy } from './swallowing-proxy.ts';
 
 let cluster: TestCluster;
 let admin: NatsConnection;
@@ -81,7 +81,9 @@ const eventOf = ({ record }: Write) => record.event.id;
 
 /** The event ids that the stream holds, in order, with the sequence of each. */
 async function everything(nc: NatsConnection): Promise<Map<string, number[]>> {
-  const consumer = await jetstream(nc).consumers.get(cluster.namespace.actorsStream, { filter_subjects: [`$KV.${cluster.namespace.actorsBucket}.probe.>`] });
+  const consumer = await jetstream(nc).consumers.get(cluster.namespace.actorsStream, {
+    filter_subjects: [`$KV.${cluster.namespace.actorsBucket}.probe.>`],
+  });
   const found = new Map<string, number[]>();
   const { num_pending } = await consumer.info();
   if (num_pending === 0) return found;
@@ -101,7 +103,11 @@ const outcomeOf = async (promise: Promise<Appended>): Promise<Outcome> =>
   });
 
 /** What was reported of each commit is what the stream holds of it. */
-async function expectTruth(commits: ReadonlyArray<readonly Write[]>, outcomes: readonly Outcome[], through = admin): Promise<void> {
+async function expectTruth(
+  commits: ReadonlyArray<readonly Write[]>,
+  outcomes: readonly Outcome[],
+  through = admin,
+): Promise<void> {
   const held = await everything(through);
   for (const [i, writes] of commits.entries()) {
     const outcome = outcomes[i]!;
@@ -187,10 +193,13 @@ describe('a write whose answer is lost', () => {
     proxy.lose('requests');
     const running = commits.map(async (writes) => await outcomeOf(log.append(writes, deadline())));
     // Every second commit meets an actor that exists by now.
-    for (const writes of commits.filter((_, i) => i % 2 === 1)) await truth.append([write(writes[0]!.record.id, 1, 0)], deadline());
+    for (const writes of commits.filter((_, i) => i % 2 === 1))
+      await truth.append([write(writes[0]!.record.id, 1, 0)], deadline());
     proxy.cut();
     const outcomes = await Promise.all(running);
-    expect(outcomes.map((outcome) => !(outcome instanceof FabricError) && outcome.committed)).toEqual(commits.map((_, i) => i % 2 === 0));
+    expect(outcomes.map((outcome) => !(outcome instanceof FabricError) && outcome.committed)).toEqual(
+      commits.map((_, i) => i % 2 === 0),
+    );
     await expectTruth(commits, outcomes);
   });
 
@@ -201,7 +210,11 @@ describe('a write whose answer is lost', () => {
     const running = commits.map(async (writes) => await outcomeOf(log.append(writes, Date.now() + 600)));
     await until('all were applied', async () => await headIs(before + commits.flat().length));
     for (const outcome of await Promise.all(running)) {
-      expect(outcome).toMatchObject({ code: 'UNAVAILABLE', retryable: true, message: expect.stringContaining('not known') });
+      expect(outcome).toMatchObject({
+        code: 'UNAVAILABLE',
+        retryable: true,
+        message: expect.stringContaining('not known'),
+      });
     }
     proxy.cut();
   });
@@ -236,7 +249,9 @@ describe('a node that freezes with the client attached', () => {
       await Promise.all(loads);
       const outcomes = await Promise.all(running);
       expect(performance.now() - since).toBeLessThan(15_000);
-      expect(outcomes.filter((outcome) => !(outcome instanceof FabricError) && outcome.committed)).toHaveLength(commits.length);
+      expect(outcomes.filter((outcome) => !(outcome instanceof FabricError) && outcome.committed)).toHaveLength(
+        commits.length,
+      );
       process.kill(pid, 'SIGCONT');
       // What the frozen node still held is sent now; none of it may take effect a second time.
       await until('the node is healthy again', async () => await isHealthy(port));
@@ -245,6 +260,33 @@ describe('a node that freezes with the client attached', () => {
     } finally {
       process.kill(pid, 'SIGCONT');
     }
+  });
+});
+
+describe('a leader that has lost its peers for a moment', () => {
+  it('leaves writes in flight, which are asked for again meanwhile and take effect once', async () => {
+    const jsm = await jetstreamManager(admin, { checkAPI: false });
+    const leader = (await jsm.streams.info(cluster.namespace.actorsStream)).cluster?.leader;
+    const { nodes } = cluster.cluster;
+    const nc = await connectOnly(nodes.filter(({ name }) => name === leader).map(({ port }) => `127.0.0.1:${port}`));
+    const log = new NatsRecordLog(nc, cluster.namespace, { attemptTimeoutMs: 150 });
+    const commits = commitsOf();
+    const followers = nodes.filter(({ name }) => name !== leader).map(({ pid }) => pid ?? 0);
+    let running: Promise<Outcome>[];
+    try {
+      for (const pid of followers) process.kill(pid, 'SIGSTOP');
+      running = commits.map(async (writes) => await outcomeOf(log.append(writes, Date.now() + 20_000)));
+      // Time for several tries of each; nothing can be committed meanwhile.
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+    } finally {
+      for (const pid of followers) process.kill(pid, 'SIGCONT');
+    }
+    const outcomes = await Promise.all(running);
+    expect(outcomes.filter((outcome) => !(outcome instanceof FabricError) && outcome.committed)).toHaveLength(
+      commits.length,
+    );
+    for (const { port } of nodes) await until('the nodes are healthy again', async () => await isHealthy(port));
+    await expectTruth(commits, outcomes, nc);
   });
 });
 

@@ -33,9 +33,14 @@ describe('timers on JetStream', () => {
     for (const consumer of consumers.splice(0)) await consumer.stop();
   });
 
-  const timersOn = (connection: NatsConnection) => new NatsTimers({ nc: connection, namespace: cluster.namespace, log });
+  const timersOn = (connection: NatsConnection) =>
+    new NatsTimers({ nc: connection, namespace: cluster.namespace, log });
   type Due = Timer & { readonly handledAt: number };
-  const consume = async (connection: NatsConnection, due: Due[], handler: (timer: Timer) => Promise<void> = async () => {}) => {
+  const consume = async (
+    connection: NatsConnection,
+    due: Due[],
+    handler: (timer: Timer) => Promise<void> = async () => {},
+  ) => {
     const consumer = await timersOn(connection).consume(async (timer) => {
       due.push({ ...timer, handledAt: Date.now() });
       await handler(timer);
@@ -45,12 +50,14 @@ describe('timers on JetStream', () => {
   };
   const of = (due: readonly Due[], ids: readonly string[]) => due.filter(({ id }) => ids.includes(id));
 
-  it('are never early and at most a second late, also those that are overdue when they are set', async () => {
+  it('are never early and soon there, also those that are overdue when they are set', async () => {
     const due: Due[] = [];
     await consume(nc, due);
     const ids = Array.from({ length: 40 }, () => freshId());
     const start = Date.now();
-    await Promise.all(ids.map(async (id, i) => await timersOn(nc).set({ what: 'task-due', id, at: start - 200 + i * 30 })));
+    await Promise.all(
+      ids.map(async (id, i) => await timersOn(nc).set({ what: 'task-due', id, at: start - 200 + i * 30 })),
+    );
     await until('all timers were due', () => of(due, ids).length >= ids.length);
     expect(of(due, ids)).toHaveLength(ids.length);
     for (const { at, handledAt } of of(due, ids)) {
@@ -126,7 +133,9 @@ describe('timers on JetStream', () => {
   });
 
   it('at a time beyond what a schedule can say are refused at once', async () => {
-    await expect(timersOn(nc).set({ what: 'task-due', id: freshId(), at: Number.MAX_SAFE_INTEGER })).rejects.toMatchObject({
+    await expect(
+      timersOn(nc).set({ what: 'task-due', id: freshId(), at: Number.MAX_SAFE_INTEGER }),
+    ).rejects.toMatchObject({
       code: 'INVALID_REQUEST',
     });
   });
