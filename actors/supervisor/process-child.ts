@@ -30,7 +30,10 @@ export function processChild<Instructions>(options: ProcessChildOptions<Instruct
   return (): Child => {
     const log = openLog(options.logFile);
     // A group of its own: a Ctrl-C on the terminal is for the parent to handle.
-    const child = spawn(process.execPath, ['--enable-source-maps', options.program, ...options.args], { stdio: ['ignore', log, log, 'ipc'], detached: true });
+    const child = spawn(process.execPath, ['--enable-source-maps', options.program, ...options.args], {
+      stdio: ['ignore', log, log, 'ipc'],
+      detached: true,
+    });
     closeSync(log);
     let lastWords: string | undefined;
     const ended = new Promise<string>((resolve) => {
@@ -46,7 +49,12 @@ export function processChild<Instructions>(options: ProcessChildOptions<Instruct
     });
     ready.catch(() => {});
     instruct(child, options.instructions);
-    return { pid: child.pid ?? 0, ready, ended, stop: async () => await stop(child, ended, options.stopTimeoutMs ?? 8_000) };
+    return {
+      pid: child.pid ?? 0,
+      ready,
+      ended,
+      stop: async () => await stop(child, ended, options.stopTimeoutMs ?? 8_000),
+    };
   };
 }
 

@@ -57,7 +57,9 @@ export class Supervisor {
 
   /** Restarts the services whose id is `name`, or begins with `<name>-`, or all; answers with their ids once they run. */
   async restart(name: string): Promise<string[]> {
-    const chosen = [...this.#services.values()].filter(({ id }) => name === 'all' || id === name || id.startsWith(`${name}-`));
+    const chosen = [...this.#services.values()].filter(
+      ({ id }) => name === 'all' || id === name || id.startsWith(`${name}-`),
+    );
     for (const service of chosen) await service.restart();
     return chosen.map(({ id }) => id);
   }
@@ -98,7 +100,8 @@ class Supervised {
 
   /** Resolves when it runs. @throws FabricError UNAVAILABLE when it is given up or stopped before that */
   async start(): Promise<void> {
-    if (this.#isOver) throw new FabricError('UNAVAILABLE', `${this.id} is being stopped for good; it is not started again`);
+    if (this.#isOver)
+      throw new FabricError('UNAVAILABLE', `${this.id} is being stopped for good; it is not started again`);
     const running = new Promise<void>((resolve, reject) => {
       this.#waiting = { resolve, reject };
     });
@@ -164,7 +167,8 @@ class Supervised {
     try {
       child = this.#start();
     } catch (error) {
-      return this.#ended(error instanceof Error ? error.message : String(error));
+      this.#ended(error instanceof Error ? error.message : String(error));
+      return;
     }
     this.#child = child;
     child.ready.then(

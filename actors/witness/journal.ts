@@ -42,15 +42,19 @@ export class Journal {
     for (let attempt = 0; ; attempt++) {
       const answer = await this.#try(body, entry.by, h);
       if (answer?.seq !== undefined && !answer.error) return answer.seq;
-      if (answer?.error?.err_code === jsCode.storeFull) throw new FabricError('RATE_LIMITED', 'the journal is full; nothing was written');
-      if (Date.now() >= deadline) throw new FabricError('UNAVAILABLE', 'the journal did not take the entry in time; repeat it with the same id');
+      if (answer?.error?.err_code === jsCode.storeFull)
+        throw new FabricError('RATE_LIMITED', 'the journal is full; nothing was written');
+      if (Date.now() >= deadline)
+        throw new FabricError('UNAVAILABLE', 'the journal did not take the entry in time; repeat it with the same id');
       await backOff(betweenTries, attempt);
     }
   }
 
   async #try(body: Uint8Array, by: string, h: ReturnType<typeof headers>): Promise<PublishAnswer | undefined> {
     try {
-      return answerOf<PublishAnswer>(await this.#nc.request(this.#namespace.journalSubject(by), body, { headers: h, timeout: 1_000 }));
+      return answerOf<PublishAnswer>(
+        await this.#nc.request(this.#namespace.journalSubject(by), body, { headers: h, timeout: 1_000 }),
+      );
     } catch {
       return undefined;
     }

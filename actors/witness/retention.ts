@@ -105,17 +105,21 @@ export class Retention {
       opt_start_seq: this.#next,
       headers_only: true,
     });
-    const messages = await consumer.fetch({ max_messages: mostPerRound, expires: 1_000 });
-    let count = 0;
-    for await (const message of messages) {
-      if (message.seq > limit || Date.parse(message.timestamp) >= before) {
-        messages.stop();
-        return false;
+    try {
+      const messages = await consumer.fetch({ max_messages: mostPerRound, expires: 1_000 });
+      let count = 0;
+      for await (const message of messages) {
+        if (message.seq > limit || Date.parse(message.timestamp) >= before) {
+          messages.stop();
+          return false;
+        }
+        onMessage(message);
+        count++;
       }
-      onMessage(message);
-      count++;
+      return count === mostPerRound;
+    } finally {
+      await consumer.delete().catch(() => {});
     }
-    return count === mostPerRound;
   }
 }
 

@@ -4,15 +4,22 @@
  * The durable consumer is made anew at each start, right behind the last stored message: what an earlier process took
  * but did not store is delivered again at once, and the consumer's position tells the cluster what may be trimmed.
  */
-import { AckPolicy, type ConsumerMessages, DeliverPolicy, type JetStreamManager, type JsMsg, jetstream } from '@nats-io/jetstream';
+import {
+  AckPolicy,
+  type ConsumerMessages,
+  DeliverPolicy,
+  type JetStreamManager,
+  type JsMsg,
+  jetstream,
+} from '@nats-io/jetstream';
 import { type NatsConnection, nanos } from '@nats-io/nats-core';
 import { type Backoff, backOff } from '../../src/backoff.ts';
 import { soonMissed } from '../../src/bus/consuming.ts';
 import { type ApiError, answerOf, isClosed, jsCode } from '../../src/bus/jetstream-answer.ts';
 import { FabricError } from '../../src/errors.ts';
 import type { Log } from '../../src/log.ts';
-import type { GapReason } from '../../src/witness/entry.ts';
 import type { WitnessDatabase } from '../../src/witness/database.ts';
+import type { GapReason } from '../../src/witness/entry.ts';
 import type { WitnessMessage } from '../../src/witness/message.ts';
 import { isApiError } from './api-error.ts';
 import { trimmedThrough } from './trim-mark.ts';
@@ -77,7 +84,8 @@ export class Tail {
   async caughtUp(timeoutMs: number): Promise<boolean> {
     const until = Date.now() + timeoutMs;
     const { last_seq: goal } = (await this.#options.jsm.streams.info(this.#options.stream)).state;
-    while (this.#position < goal && Date.now() < until && !this.#stopped) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (this.#position < goal && Date.now() < until && !this.#stopped)
+      await new Promise((resolve) => setTimeout(resolve, 5));
     return this.#position >= goal;
   }
 
@@ -102,10 +110,35 @@ export class Tail {
       },
     });
     this.#messages = messages;
+    void this.#watch(messages, delivery);
     void messages.closed().then((error) => {
       if (this.#stopped || delivery !== this.#delivery) return;
-      this.#fail(new FabricError('UNAVAILABLE', `the witness is cut off from ${stream}`, undefined, error ? { cause: error } : {}));
+      this.#fail(
+        new FabricError(
+          'UNAVAILABLE',
+          `the witness is cut off from ${stream}`,
+          undefined,
+          error ? { cause: error } : {},
+        ),
+      );
     });
+  }
+
+  /** A consumer that is gone, by whatever hand, is made again. */
+  async #watch(messages: ConsumerMessages, delivery: number): Promise<void> {
+    for await (const { type } of messages.status()) {
+      if (this.#stopped || delivery !== this.#delivery) return;
+      if (type !== 'consumer_not_found' && type !== 'consumer_deleted' && type !== 'stream_not_found') continue;
+      this.#options.log.warn(
+        { chain: this.#options.chain, type },
+        'the consumer of the witness is gone; it is made again',
+      );
+      await this.#options
+        .checkEpoch()
+        .then(async () => await this.#startOver())
+        .catch((error: unknown) => this.#fail(error));
+      return;
+    }
   }
 
   /** Has everything behind the last stored message delivered again. */
@@ -135,7 +168,8 @@ export class Tail {
         await jsm.consumers.add(stream, config);
         return;
       } catch (error) {
-        if (isClosed(error) || attempt > 30) throw new FabricError('UNAVAILABLE', `the witness cannot read ${stream}`, undefined, { cause: error });
+        if (isClosed(error) || attempt > 30)
+          throw new FabricError('UNAVAILABLE', `the witness cannot read ${stream}`, undefined, { cause: error });
       }
       await backOff(betweenTries, attempt);
     }
@@ -173,7 +207,10 @@ export class Tail {
       if (!result.waiting_for) break;
       const { first_seq, last_seq } = result.waiting_for;
       if (await this.#holdsAnyOf(first_seq, last_seq)) {
-        log.warn({ chain, first_seq, last_seq }, 'messages were lost on their way to the witness; they are delivered again');
+        log.warn(
+          { chain, first_seq, last_seq },
+          'messages were lost on their way to the witness; they are delivered again',
+        );
         return await this.#startOver();
       }
       const reason = await this.#reasonOf(last_seq);
@@ -199,7 +236,8 @@ export class Tail {
       } catch (error) {
         if (isClosed(error)) throw error;
       }
-      if (attempt > 30) throw new FabricError('UNAVAILABLE', `${stream} does not say what it holds between ${first} and ${last}`);
+      if (attempt > 30)
+        throw new FabricError('UNAVAILABLE', `${stream} does not say what it holds between ${first} and ${last}`);
       await backOff(betweenTries, attempt);
     }
   }

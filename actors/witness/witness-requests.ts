@@ -31,16 +31,29 @@ export function witnessRequests(database: WitnessDatabase, journal: Journal): Re
       async ({ caller, body }) => {
         if (caller === operatorId) return database.query(body);
         if (body.swarm_id !== undefined && body.swarm_id !== caller) {
-          throw new FabricError('UNAUTHORIZED', `swarm_id: ${body.swarm_id} is not the caller ${caller}; a swarm reads its own entries`);
+          throw new FabricError(
+            'UNAUTHORIZED',
+            `swarm_id: ${body.swarm_id} is not the caller ${caller}; a swarm reads its own entries`,
+          );
         }
         return database.query({ ...body, swarm_id: caller });
       },
     ),
     log: operation(
-      { event: name, component: name, trace_id: id.optional(), payload: json.optional(), cost: cost.optional(), id: id.optional() },
+      {
+        event: name,
+        component: name,
+        trace_id: id.optional(),
+        payload: json.optional(),
+        cost: cost.optional(),
+        id: id.optional(),
+      },
       async ({ caller, body: { component, cost: given, ...entry } }) => {
         if (component.startsWith(reserved)) {
-          throw new FabricError('INVALID_REQUEST', `component: ${component} begins with ${reserved}, which is the fabric's own; use another name`);
+          throw new FabricError(
+            'INVALID_REQUEST',
+            `component: ${component} begins with ${reserved}, which is the fabric's own; use another name`,
+          );
         }
         const seq = await journal.write({
           id: entry.id ?? newId(),

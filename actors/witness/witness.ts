@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Responder } from '../../src/bus/responder.ts';
 import { readEpoch } from '../../src/store/epoch.ts';
-import { requireEpoch } from '../../src/store/epoch-watch.ts';
+import { type EpochWatch, requireEpoch, watchEpoch } from '../../src/store/epoch-watch.ts';
 import { formatChain } from '../../src/witness/chain-name.ts';
 import { WitnessDatabase } from '../../src/witness/database.ts';
 import type { RunningService, ServiceContext } from '../service.ts';
@@ -31,18 +31,29 @@ export class Witness implements RunningService {
   readonly #tails: readonly Tail[];
   readonly #responder: Responder;
   readonly #retention: Retention;
+  readonly #epoch: EpochWatch;
   #stopping: Promise<void> | undefined;
 
-  private constructor(context: ServiceContext, parts: { database: WitnessDatabase; tails: readonly Tail[]; responder: Responder; retention: Retention }) {
+  private constructor(
+    context: ServiceContext,
+    parts: {
+      database: WitnessDatabase;
+      tails: readonly Tail[];
+      responder: Responder;
+      retention: Retention;
+      epoch: EpochWatch;
+    },
+  ) {
     this.#context = context;
     this.#database = parts.database;
     this.#tails = parts.tails;
     this.#responder = parts.responder;
     this.#retention = parts.retention;
+    this.#epoch = parts.epoch;
     const closed = context.nc.closed().then((error): never => {
       throw new Error('the connection to the cluster was closed', { cause: error });
     });
-    this.failed = Promise.race([closed, ...this.#tails.map((tail) => tail.failed)]);
+    this.failed = Promise.race([closed, this.#epoch.failed, ...this.#tails.map((tail) => tail.failed)]);
     this.failed.catch(() => {});
   }
 
@@ -59,15 +70,30 @@ export class Witness implements RunningService {
     try {
       await Promise.all(
         namespace.auditedStreams.map(async ({ label, stream }) => {
-          tails.push(await Tail.start({ nc, jsm, database, stream, chain: formatChain(label, epoch), checkEpoch, log }));
+          tails.push(
+            await Tail.start({ nc, jsm, database, stream, chain: formatChain(label, epoch), checkEpoch, log }),
+          );
         }),
       );
       const actors = tails.find(({ stream }) => stream === namespace.actorsStream);
       const operations = witnessRequests(database, new Journal(nc, namespace));
       const responder = new Responder({ nc, namespace, service: 'witness', operations, log });
-      const retention = new Retention({ nc, jsm, namespace, log, archiveAfterMs: settings.archive_after_ms, stored: () => actors?.position ?? 0 });
+      const retention = new Retention({
+        nc,
+        jsm,
+        namespace,
+        log,
+        archiveAfterMs: settings.archive_after_ms,
+        stored: () => actors?.position ?? 0,
+      });
       await nc.flush();
-      return new Witness(context, { database, tails, responder, retention });
+      return new Witness(context, {
+        database,
+        tails,
+        responder,
+        retention,
+        epoch: watchEpoch(nc, namespace, epochRecord),
+      });
     } catch (error) {
       for (const tail of tails) await tail.stop();
       database.close();
@@ -84,10 +110,15 @@ export class Witness implements RunningService {
   async #stop(): Promise<void> {
     await this.#responder.drain();
     await this.#retention.stop();
+    await this.#epoch.stop();
     const { log } = this.#context;
     for (const tail of this.#tails) {
       const complete = await tail.caughtUp(drainMs).catch(() => false);
-      if (!complete) log.warn({ position: tail.position }, 'the witness stopped before it had everything; it goes on from here at its next start');
+      if (!complete)
+        log.warn(
+          { position: tail.position },
+          'the witness stopped before it had everything; it goes on from here at its next start',
+        );
       await tail.stop();
     }
     this.#database.close();

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pino from 'pino';
@@ -55,7 +55,13 @@ function supervised({ policy = quick, recorder }: { policy?: RestartPolicy; reco
 }
 
 const child = (label: string, stopTimeoutMs = 2_000): StartChild =>
-  processChild({ program, label, instructions: Promise.resolve({}), logFile: join(dir.path, `${label}.log`), stopTimeoutMs });
+  processChild({
+    program,
+    args: [label],
+    instructions: async () => ({}),
+    logFile: join(dir.path, `${label}.log`),
+    stopTimeoutMs,
+  });
 
 const typesOf = (id: string) => steps.filter((step) => step.id === id).map(({ event }) => event.type);
 const statusOf = (id: string) => supervisor.status().find((status) => status.id === id);
@@ -83,7 +89,10 @@ describe('a supervised service', () => {
   });
 
   it('is started again after growing distances, and given up when it ends too often', async () => {
-    await expect(supervisor.supervise('bad', child('exit-at-once'))).rejects.toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining('exit code 3') });
+    await expect(supervisor.supervise('bad', child('exit-at-once'))).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('exit code 3'),
+    });
     expect(typesOf('bad')).toEqual(['START', 'EXIT', 'RETRY', 'EXIT', 'RETRY', 'EXIT', 'RETRY', 'EXIT']);
     const times = steps.map(({ event }) => event['at'] as number);
     const waits = [1, 3, 5].map((exit) => times[exit + 1]! - times[exit]!);
@@ -170,13 +179,14 @@ describe('a supervised service', () => {
   it('that is stopped while it starts, or waits for its restart, holds nobody up', async () => {
     const starting = supervisor.supervise('slow', child('never-ready')).catch((error: FabricError) => error.code);
     await until('it is there', () => statusOf('slow')?.state === 'starting');
+    await supervisor.stop();
+    expect(await starting).toBe('UNAVAILABLE');
     supervised({ policy: { ...quick, backoff_min_ms: 60_000, backoff_max_ms: 60_000 } });
     const waiting = supervisor.supervise('waiting', child('exit-at-once')).catch((error: FabricError) => error.code);
     await until('it waits', () => statusOf('waiting')?.state === 'backing_off');
     await supervisor.stop();
     expect(await waiting).toBe('UNAVAILABLE');
     expect(typesOf('waiting')).toEqual(['START', 'EXIT', 'STOP']);
-    void starting;
   });
 
   it('that does not listen is ended by force', async () => {
@@ -230,7 +240,11 @@ describe('the steps of a service', () => {
     await until('all is recorded', () => records.all.length === 5);
     await supervisor.stop();
     await recorder.settled(5_000);
-    const history = (await all(records.history({ kind: 'service', id: 'early' }))).map(({ record }) => [record.event.type, record.snapshot.value, record.by]);
+    const history = (await all(records.history({ kind: 'service', id: 'early' }))).map(({ record }) => [
+      record.event.type,
+      record.snapshot.value,
+      record.by,
+    ]);
     expect(history).toEqual([
       ['START', 'starting', 'IF.supervisor'],
       ['READY', 'running', 'IF.supervisor'],
@@ -248,7 +262,9 @@ describe('infrafabric up', () => {
     const data = join(dir.path, 'data');
     await mkdir(data, { mode: 0o700 });
     const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
-    const child = spawn(process.execPath, [main, 'up', '--data-dir', data, '--nodes', '1'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [main, 'up', '--data-dir', data, '--nodes', '1'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let [out, errors] = ['', ''];
     child.stdout.on('data', (chunk) => (out += chunk));
     child.stderr.on('data', (chunk) => (errors += chunk));
@@ -257,13 +273,13 @@ describe('infrafabric up', () => {
       await until('it is ready', () => out.includes('ready') || child.exitCode !== null, 30_000);
       const { servers } = JSON.parse(await readFile(join(data, 'fabric.json'), 'utf8')) as { servers: string[] };
       expect(servers).toHaveLength(1);
-      // The witness, begun anew, finds a file that is none of its own.
-      for (const suffix of ['-wal', '-shm']) await chmod(join(data, `witness.db${suffix}`), 0o600).catch(() => {});
       const pid = await witnessPid(data);
-      await writeFile(join(data, 'witness.db'), 'this is no database'.repeat(500));
+      // Begun anew, the witness finds something that is no file.
+      for (const suffix of ['', '-wal', '-shm']) await rm(join(data, `witness.db${suffix}`), { force: true });
+      await mkdir(join(data, 'witness.db'));
       process.kill(pid, 'SIGKILL');
-      const [code] = (await ended) as [number];
-      expect(code).toBe(3);
+      await until('it has ended', () => child.exitCode !== null, 30_000);
+      expect(child.exitCode).toBe(3);
       expect(errors).toMatch(/witness was given up/);
     } finally {
       child.kill('SIGTERM');
@@ -272,14 +288,10 @@ describe('infrafabric up', () => {
   }, 60_000);
 });
 
-/** The process of the witness, as its own log names it. */
+/** The process that has the witness database of this directory open. */
 async function witnessPid(dataDir: string): Promise<number> {
-  const { readdir } = await import('node:fs/promises');
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    const open = line.includes('service-process.js') && line.split('\0').includes('witness') ? await readdir(`/proc/${pid}/fd`).catch(() => []) : [];
-    const { readlink } = await import('node:fs/promises');
-    for (const fd of open) {
+    for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
       if ((await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')) === join(dataDir, 'witness.db')) return Number(pid);
     }
   }
