@@ -18,6 +18,10 @@ export const serviceNames: readonly string[] = Object.keys(services);
 /** @throws FabricError INVALID_REQUEST for a name that no service has */
 export async function serviceOf(name: string): Promise<StartService> {
   const load = Object.hasOwn(services, name) ? services[name] : undefined;
-  if (!load) throw new FabricError('INVALID_REQUEST', `there is no service ${JSON.stringify(name)}; there are ${serviceNames.join(', ')}`);
+  if (!load)
+    throw new FabricError(
+      'INVALID_REQUEST',
+      `there is no service ${JSON.stringify(name)}; there are ${serviceNames.join(', ')}`,
+    );
   return await load();
 }

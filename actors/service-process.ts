@@ -8,23 +8,32 @@ import { authFromCreds } from '../src/identity/connect-auth.ts';
 import { createLog, type Log } from '../src/log.ts';
 import { Namespace } from '../src/namespace.ts';
 import { serviceOf } from './registry.ts';
-import type { ServiceInstructions } from './service-instructions.ts';
 import type { RunningService, StartService } from './service.ts';
+import type { ServiceInstructions } from './service-instructions.ts';
 import type { ChildMessage } from './supervisor/process-child.ts';
+
+/** How long an end may take, milliseconds. */
+const endTimeoutMs = 9_000;
 
 async function main(): Promise<void> {
   // Loading the service takes most of the start; what it needs to know arrives meanwhile.
   const loading = serviceOf(process.argv[2] ?? '');
   loading.catch(() => {});
-  const instructions = await new Promise<ServiceInstructions>((resolve) => process.once('message', resolve as (message: unknown) => void));
+  const instructions = await new Promise<ServiceInstructions>((resolve) =>
+    process.once('message', resolve as (message: unknown) => void),
+  );
   const log = createLog({ level: instructions.log_level, service: instructions.instance });
   let running: { service: RunningService; nc: NatsConnection } | undefined;
   let ending = false;
   const end = async (code: number, reason?: string) => {
     if (ending) return;
     ending = true;
+    // With the cluster away nothing may ever be finished, and with the parent gone nobody would end it by force.
+    setTimeout(() => process.exit(code), endTimeoutMs).unref();
     if (reason !== undefined) tell({ failed: reason });
-    await running?.service.stop().catch((error: unknown) => log.error({ err: error }, 'the service did not stop cleanly'));
+    await running?.service
+      .stop()
+      .catch((error: unknown) => log.error({ err: error }, 'the service did not stop cleanly'));
     await running?.nc.close();
     process.exit(code);
   };
@@ -46,10 +55,24 @@ async function main(): Promise<void> {
   }
 }
 
-async function start(startService: StartService, instructions: ServiceInstructions, log: Log): Promise<{ service: RunningService; nc: NatsConnection }> {
+async function start(
+  startService: StartService,
+  instructions: ServiceInstructions,
+  log: Log,
+): Promise<{ service: RunningService; nc: NatsConnection }> {
   const auth = authFromCreds(instructions.creds);
-  const nc = await connectTo({ servers: instructions.servers, authenticator: auth.authenticator, inboxPrefix: auth.inboxPrefix, name: instructions.instance });
-  const service = await startService({ nc, namespace: new Namespace(instructions.namespace), log, settings: instructions.settings });
+  const nc = await connectTo({
+    servers: instructions.servers,
+    authenticator: auth.authenticator,
+    inboxPrefix: auth.inboxPrefix,
+    name: instructions.instance,
+  });
+  const service = await startService({
+    nc,
+    namespace: new Namespace(instructions.namespace),
+    log,
+    settings: instructions.settings,
+  });
   return { service, nc };
 }
 

@@ -57,7 +57,8 @@ export class ActorIndex {
   /** Everyone who owns a task now. */
   owners(): Set<string> {
     const owners = new Set<string>();
-    for (const { owner, ended_at } of this.#entries.values()) if (owner !== null && ended_at === null) owners.add(owner);
+    for (const { owner, ended_at } of this.#entries.values())
+      if (owner !== null && ended_at === null) owners.add(owner);
     return owners;
   }
 
@@ -69,7 +70,11 @@ export class ActorIndex {
   select(test: (entry: IndexEntry) => boolean, options: { after?: string | undefined; limit: number }): string[] {
     const ids = this.#ids();
     const found: string[] = [];
-    for (let i = options.after === undefined ? 0 : firstAfter(ids, options.after); i < ids.length && found.length < options.limit; i++) {
+    for (
+      let i = options.after === undefined ? 0 : firstAfter(ids, options.after);
+      i < ids.length && found.length < options.limit;
+      i++
+    ) {
       const id = ids[i]!;
       const entry = this.#entries.get(id);
       if (entry && test(entry)) found.push(id);

@@ -23,9 +23,9 @@ import { newId } from '../../src/store/unique-id.ts';
 import type { Epoch } from '../../src/witness/epoch.ts';
 import type { RunningService, ServiceContext } from '../service.ts';
 import { ActorLists, listedKinds } from './lists.ts';
-import { Sweep } from './sweep.ts';
 import { SwarmOperations } from './swarm-operations.ts';
 import { swarmRequests } from './swarm-requests.ts';
+import { Sweep } from './sweep.ts';
 import { TaskOperations } from './task-operations.ts';
 import { taskRequests } from './task-requests.ts';
 
@@ -42,7 +42,16 @@ export class Coordinator implements RunningService {
   readonly #timers: NatsTimers;
   readonly #setting = new Set<Promise<void>>();
   #fail: (error: unknown) => void = () => {};
-  #parts: { responders: Responder[]; gate: MailboxGate; follower: Follower; due: TimerConsumer; sweep: Sweep; epoch: EpochWatch } | undefined;
+  #parts:
+    | {
+        responders: Responder[];
+        gate: MailboxGate;
+        follower: Follower;
+        due: TimerConsumer;
+        sweep: Sweep;
+        epoch: EpochWatch;
+      }
+    | undefined;
 
   private constructor(context: ServiceContext, epoch: number) {
     this.#context = context;
@@ -50,14 +59,21 @@ export class Coordinator implements RunningService {
     const records = new GroupCommit(new NatsRecordLog(nc, namespace));
     const lanes = new Lanes();
     this.#timers = new NatsTimers({ nc, namespace, log });
-    this.store = new ActorStore({ log: records, clock: systemClock, newId, onCommit: (committed) => this.#committed(committed) });
+    this.store = new ActorStore({
+      log: records,
+      clock: systemClock,
+      newId,
+      onCommit: (committed) => this.#committed(committed),
+    });
     this.lists = new ActorLists({ store: this.store, log: records });
     this.tasks = new TaskOperations({ store: this.store, lanes, policy: context.settings, epoch, newId });
     this.swarms = new SwarmOperations({ store: this.store, lanes, newId });
     this.failed = new Promise((_, reject) => {
       this.#fail = reject;
     });
-    void nc.closed().then((error) => this.#fail(new Error('the connection to the cluster was closed', { cause: error })));
+    void nc
+      .closed()
+      .then((error) => this.#fail(new Error('the connection to the cluster was closed', { cause: error })));
     // Whoever supervises looks at it; nobody else has to.
     this.failed.catch(() => {});
   }
@@ -72,13 +88,26 @@ export class Coordinator implements RunningService {
 
   async #start(epochRecord: Epoch): Promise<void> {
     const { nc, namespace, log, settings } = this.#context;
-    const follower = await follow({ nc, namespace, log, kinds: listedKinds, isKnown: (kind, id, revision) => this.lists.knows(kind, id, revision), onRecord: (stored) => this.#seen(stored) });
+    const follower = await follow({
+      nc,
+      namespace,
+      log,
+      kinds: listedKinds,
+      isKnown: (kind, id, revision) => this.lists.knows(kind, id, revision),
+      onRecord: (stored) => this.#seen(stored),
+    });
     follower.failed.catch((error: unknown) => this.#fail(error));
     this.lists.followedBy(follower);
     const due = await this.#timers.consume(async ({ what, id }) => {
       if (what === taskDueTimer) await this.tasks.due(id);
     });
-    const sweep = new Sweep({ lists: this.lists, tasks: this.tasks, store: this.store, log, archiveAfterMs: settings.archive_after_ms });
+    const sweep = new Sweep({
+      lists: this.lists,
+      tasks: this.tasks,
+      store: this.store,
+      log,
+      archiveAfterMs: settings.archive_after_ms,
+    });
     const jsm = await jetstreamManager(nc, { checkAPI: false });
     const registered = async (swarmId: string) => await ensureMailbox(jsm, namespace, swarmId);
     const unregistered = async (swarmId: string) => await this.#returnTasks(swarmId);
@@ -86,7 +115,9 @@ export class Coordinator implements RunningService {
       task: taskRequests(this.tasks, this.lists),
       swarm: swarmRequests(this.swarms, this.lists, { registered, unregistered }),
     };
-    const responders = Object.entries(services).map(([service, operations]) => new Responder({ nc, namespace, service, operations, log }));
+    const responders = Object.entries(services).map(
+      ([service, operations]) => new Responder({ nc, namespace, service, operations, log }),
+    );
     const gate = openMailboxGate(nc, namespace);
     // Whoever learns that this service is up must find its subscriptions on every server.
     await nc.flush();
@@ -133,7 +164,8 @@ export class Coordinator implements RunningService {
   }
 
   async #returnTasks(swarmId: string): Promise<void> {
-    for (const task_id of await this.lists.ownedBy(swarmId)) await this.tasks.ownerLost(task_id, swarmId, 'unregistered');
+    for (const task_id of await this.lists.ownedBy(swarmId))
+      await this.tasks.ownerLost(task_id, swarmId, 'unregistered');
   }
 }
 

@@ -22,8 +22,14 @@ function whole(what: string, min: number, max = Number.MAX_SAFE_INTEGER) {
   return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
-export const taskId = text(`segments of letters, digits, _ and - joined by single dots, at most ${maxIdLength} characters`, isId);
-export const swarmId = text('lower-case letters, digits and hyphens, 1 to 63 characters, not starting with a hyphen', isSwarmId);
+export const taskId = text(
+  `segments of letters, digits, _ and - joined by single dots, at most ${maxIdLength} characters`,
+  isId,
+);
+export const swarmId = text(
+  'lower-case letters, digits and hyphens, 1 to 63 characters, not starting with a hyphen',
+  isSwarmId,
+);
 export const token = whole('the token that the claim returned', 1);
 export const time = whole('a time in milliseconds since 1970, before the year 10000', 0, latestTime);
 export const usd = z
@@ -31,7 +37,10 @@ export const usd = z
   .refine(isUsd, { error: (issue) => `must be dollars from 0 with at most six decimals, not ${shown(issue.input)}` });
 
 /** A short name: a task type, a capability, a model. */
-export const name = text('1 to 128 printable characters', (value) => value.length > 0 && value.length <= 128 && !hasControlCharacter(value));
+export const name = text(
+  '1 to 128 printable characters',
+  (value) => value.length > 0 && value.length <= 128 && !hasControlCharacter(value),
+);
 export const names = z.array(name, { error: (issue) => `must be a list of names, not ${shown(issue.input)}` }).max(256);
 export const sentence = text('at most 4,096 characters', (value) => value.length <= 4_096);
 export const priority = whole('a whole number', Number.MIN_SAFE_INTEGER);
@@ -40,10 +49,15 @@ export const positive = (what: string, max?: number) => whole(what, 1, max);
 export const fromZero = (what: string, max?: number) => whole(what, 0, max);
 
 /** Any value of the wire's data model; the codec has checked it. */
-export const json = z.custom<Json>((value) => value !== undefined, { error: 'is missing; send any JSON value, null if there is nothing to say' });
-export const jsonObject = z.custom<{ [key: string]: Json }>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), {
-  error: (issue) => `must be an object, not ${shown(issue.input)}`,
+export const json = z.custom<Json>((value) => value !== undefined, {
+  error: 'is missing; send any JSON value, null if there is nothing to say',
 });
+export const jsonObject = z.custom<{ [key: string]: Json }>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  {
+    error: (issue) => `must be an object, not ${shown(issue.input)}`,
+  },
+);
 
 export const cost = z.strictObject({
   cost_usd: usd,

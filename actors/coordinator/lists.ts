@@ -49,7 +49,9 @@ export class ActorLists {
     this.#follower = follower;
   }
 
-  async tasks(filter: Page & { state?: string | undefined; owner?: string | undefined }): Promise<{ tasks: TaskView[]; cursor: string | null }> {
+  async tasks(
+    filter: Page & { state?: string | undefined; owner?: string | undefined },
+  ): Promise<{ tasks: TaskView[]; cursor: string | null }> {
     const { state, owner } = filter;
     const matches = (entry: { state: string; owner: string | null }) =>
       (state === undefined || entry.state === state) && (owner === undefined || entry.owner === owner);
@@ -68,7 +70,9 @@ export class ActorLists {
   /** Ids of the tasks that a swarm owns now. @throws FabricError UNAVAILABLE */
   async ownedBy(swarmId: string): Promise<string[]> {
     await this.#catchUp('task');
-    return this.#indexes.task.select((entry) => entry.owner === swarmId && isOwnedState(entry.state), { limit: Number.MAX_SAFE_INTEGER });
+    return this.#indexes.task.select((entry) => entry.owner === swarmId && isOwnedState(entry.state), {
+      limit: Number.MAX_SAFE_INTEGER,
+    });
   }
 
   /** What is known of all actors of a kind at the moment, for sweeps. */
@@ -76,7 +80,12 @@ export class ActorLists {
     return this.#indexes[kind];
   }
 
-  async #page<View>(kind: ListedKind, { limit = defaultLimit, cursor }: Page, test: (entry: IndexEntry) => boolean, show: (stored: StoredRecord) => View | undefined) {
+  async #page<View>(
+    kind: ListedKind,
+    { limit = defaultLimit, cursor }: Page,
+    test: (entry: IndexEntry) => boolean,
+    show: (stored: StoredRecord) => View | undefined,
+  ) {
     await this.#catchUp(kind);
     const index = this.#indexes[kind];
     const ids = index.select(test, { after: cursor, limit: limit + 1 });
@@ -108,4 +117,3 @@ export class ActorLists {
 export function isOwnedState(state: string): boolean {
   return state === 'claimed' || state === 'in_progress' || state === 'blocked';
 }
-

@@ -8,5 +8,8 @@ import type { StoredRecord } from '../../src/store/record-log.ts';
 
 export function isRepeated(last: StoredRecord | undefined, asked: Readonly<Record<string, unknown>>): boolean {
   const event: RecordedEvent | undefined = last?.record.event;
-  return event !== undefined && Object.entries(asked).every(([field, value]) => sameJson(event[field] as Json, value as Json));
+  return (
+    event !== undefined &&
+    Object.entries(asked).every(([field, value]) => sameJson(event[field] as Json, value as Json))
+  );
 }

@@ -1,14 +1,13 @@
 /** What swarms do about themselves, and operators with swarms. Each method is one transaction of the store. */
-import { operatorId } from '../../machines/address.ts';
+import { formatRef, operatorId } from '../../machines/address.ts';
 import { sameJson, sameNames } from '../../machines/equality.ts';
-import { FabricError } from '../../src/errors.ts';
 import type { Json } from '../../machines/record.ts';
 import type { SwarmContext, SwarmState } from '../../machines/swarm/context.ts';
 import { swarmMachine } from '../../machines/swarm/machine.ts';
-import type { ActorState } from '../../src/store/reading.ts';
+import { FabricError } from '../../src/errors.ts';
 import type { ActorStore, PlanView, Proposal, Send } from '../../src/store/actor-store.ts';
 import type { Lanes } from '../../src/store/lanes.ts';
-import { formatRef } from '../../machines/address.ts';
+import type { ActorState } from '../../src/store/reading.ts';
 import { type SwarmView, swarmView } from './swarm-view.ts';
 
 export interface Registration {
@@ -33,30 +32,50 @@ export class SwarmOperations {
   }
 
   /** The swarm describes itself and is online; the same description again changes nothing. @throws FabricError CAPABILITY_MISSING */
-  async register(by: string, { capabilities, cost_per_hour, model = null, max_concurrent_tasks = null, metadata = {} }: Registration): Promise<SwarmView> {
-    if (by === operatorId) throw new FabricError('UNAUTHORIZED', 'an operator is not a swarm; mint credentials for one with `infrafabric swarm creds ID`');
+  async register(
+    by: string,
+    { capabilities, cost_per_hour, model = null, max_concurrent_tasks = null, metadata = {} }: Registration,
+  ): Promise<SwarmView> {
+    if (by === operatorId)
+      throw new FabricError(
+        'UNAUTHORIZED',
+        'an operator is not a swarm; mint credentials for one with `infrafabric swarm creds ID`',
+      );
     const described = { capabilities, cost_per_hour, model, max_concurrent_tasks, metadata };
     return await this.#change(by, by, 'presume', (swarm) => {
       const { registration, liveness } = stateOf(swarm);
-      if (registration === 'registered' && liveness === 'online' && isDescribed(swarm.snapshot.context, described)) return undefined;
+      if (registration === 'registered' && liveness === 'online' && isDescribed(swarm.snapshot.context, described))
+        return undefined;
       return { type: 'REGISTER', ...described };
     });
   }
 
   /** A sign of life. @throws FabricError SWARM_NOT_FOUND */
   async heartbeat(by: string): Promise<SwarmView> {
-    return await this.#change(by, by, 'read', (swarm) => (stateOf(swarm).liveness === 'online' ? undefined : { type: 'ONLINE' }));
+    return await this.#change(by, by, 'read', (swarm) =>
+      stateOf(swarm).liveness === 'online' ? undefined : { type: 'ONLINE' },
+    );
   }
 
   /** The swarm leaves; the coordinator then returns its tasks. Leaving twice is no error. @throws FabricError SWARM_NOT_FOUND */
   async unregister(by: string): Promise<SwarmView> {
-    return await this.#change(by, by, 'read', (swarm) => (stateOf(swarm).registration === 'retired' ? undefined : { type: 'UNREGISTER' }));
+    return await this.#change(by, by, 'read', (swarm) =>
+      stateOf(swarm).registration === 'retired' ? undefined : { type: 'UNREGISTER' },
+    );
   }
 
   /** Prepares a swarm that may not have registered yet: grants add up, a budget replaces the one before. */
-  async invite(by: string, swarm_id: string, invitation: { grants: string[]; budget_usd?: number | undefined }): Promise<SwarmView> {
+  async invite(
+    by: string,
+    swarm_id: string,
+    invitation: { grants: string[]; budget_usd?: number | undefined },
+  ): Promise<SwarmView> {
     const { grants, budget_usd } = invitation;
-    return await this.#change(by, swarm_id, 'presume', () => ({ type: 'INVITE', grants, ...(budget_usd === undefined ? {} : { budget_usd }) }));
+    return await this.#change(by, swarm_id, 'presume', () => ({
+      type: 'INVITE',
+      grants,
+      ...(budget_usd === undefined ? {} : { budget_usd }),
+    }));
   }
 
   /** Takes every grant away, as when credentials are revoked. A swarm that never came is no error. */
@@ -76,9 +95,15 @@ export class SwarmOperations {
     return swarmView(stored);
   }
 
-  async #change(by: string, swarm_id: string, how: 'presume' | 'read', decide: (swarm: Swarm) => Send['event'] | undefined): Promise<SwarmView> {
+  async #change(
+    by: string,
+    swarm_id: string,
+    how: 'presume' | 'read',
+    decide: (swarm: Swarm) => Send['event'] | undefined,
+  ): Promise<SwarmView> {
     const plan = async (view: PlanView): Promise<Proposal<SwarmView>> => {
-      const swarm = how === 'presume' ? await view.presumeAbsent(swarmMachine, swarm_id) : await view.get(swarmMachine, swarm_id);
+      const swarm =
+        how === 'presume' ? await view.presumeAbsent(swarmMachine, swarm_id) : await view.get(swarmMachine, swarm_id);
       if (how === 'read' && !swarm.last) throw notFound(swarm_id);
       const event = decide(swarm);
       if (!event) return { answer: swarmView(swarm.last!) };

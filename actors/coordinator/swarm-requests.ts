@@ -1,6 +1,7 @@
 /** The requests `swarm.*`: their fields, and who may send them. */
-import { FabricError } from '../../src/errors.ts';
+
 import { type Operation, operation } from '../../src/bus/operation.ts';
+import { FabricError } from '../../src/errors.ts';
 import { cursor, jsonObject, limit, name, names, positive, swarmId, usd } from './fields.ts';
 import type { ActorLists } from './lists.ts';
 import type { SwarmOperations } from './swarm-operations.ts';
@@ -12,7 +13,11 @@ export interface SwarmEffects {
   unregistered(swarmId: string): Promise<void>;
 }
 
-export function swarmRequests(swarms: SwarmOperations, lists: ActorLists, effects: SwarmEffects): Readonly<Record<string, Operation>> {
+export function swarmRequests(
+  swarms: SwarmOperations,
+  lists: ActorLists,
+  effects: SwarmEffects,
+): Readonly<Record<string, Operation>> {
   const self = { swarm_id: swarmId.optional() };
   return {
     register: operation(
@@ -42,7 +47,10 @@ export function swarmRequests(swarms: SwarmOperations, lists: ActorLists, effect
       return swarm;
     }),
     get: operation(self, async ({ caller, body }) => await swarms.get(body.swarm_id ?? caller)),
-    list: operation({ limit: limit.optional(), cursor: cursor.optional() }, async ({ body }) => await lists.swarms(body)),
+    list: operation(
+      { limit: limit.optional(), cursor: cursor.optional() },
+      async ({ body }) => await lists.swarms(body),
+    ),
     invite: operation(
       { swarm_id: swarmId, grants: names.optional(), budget_usd: usd.optional() },
       async ({ caller, body: { swarm_id, grants = [], budget_usd } }) => {
@@ -52,12 +60,19 @@ export function swarmRequests(swarms: SwarmOperations, lists: ActorLists, effect
       },
       'operator',
     ),
-    revoke: operation({ swarm_id: swarmId }, async ({ caller, body }) => await swarms.revokeGrants(caller, body.swarm_id), 'operator'),
+    revoke: operation(
+      { swarm_id: swarmId },
+      async ({ caller, body }) => await swarms.revokeGrants(caller, body.swarm_id),
+      'operator',
+    ),
   };
 }
 
 function ownOnly(caller: string, named: string | undefined): void {
   if (named !== undefined && named !== caller) {
-    throw new FabricError('UNAUTHORIZED', `swarm_id: ${named} is not the caller ${caller}; a swarm does this for itself only`);
+    throw new FabricError(
+      'UNAUTHORIZED',
+      `swarm_id: ${named} is not the caller ${caller}; a swarm does this for itself only`,
+    );
   }
 }

@@ -1,7 +1,14 @@
 /** A swarm as replies show it. */
-import type { Json } from '../../machines/record.ts';
+
 import { subtractUsd } from '../../machines/money.ts';
-import { activeTasks, type SwarmBudget, type SwarmContext, type SwarmCounters, type SwarmState } from '../../machines/swarm/context.ts';
+import type { Json } from '../../machines/record.ts';
+import {
+  activeTasks,
+  type SwarmBudget,
+  type SwarmContext,
+  type SwarmCounters,
+  type SwarmState,
+} from '../../machines/swarm/context.ts';
 import type { StoredRecord } from '../../src/store/record-log.ts';
 
 export interface SwarmView {

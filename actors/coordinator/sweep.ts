@@ -56,9 +56,12 @@ export class Sweep {
     const { lists, tasks } = this.#options;
     const index = lists.entries('task');
     const now = Date.now();
-    for (const id of index.select(({ due_at }) => due_at !== null && due_at <= now, { limit: mostPerSweep })) await tasks.due(id);
+    for (const id of index.select(({ due_at }) => due_at !== null && due_at <= now, { limit: mostPerSweep }))
+      await tasks.due(id);
     for (const owner of await this.#absentOwners()) {
-      const owned = index.select((entry) => entry.owner === owner && isOwnedState(entry.state), { limit: mostPerSweep });
+      const owned = index.select((entry) => entry.owner === owner && isOwnedState(entry.state), {
+        limit: mostPerSweep,
+      });
       for (const id of owned) await tasks.ownerLost(id, owner, 'unregistered');
     }
     index.forgetTerminal(now - this.#options.archiveAfterMs);

@@ -2,22 +2,34 @@
  * What swarms and operators do with tasks. Each method is one transaction of the store: validated input in, the task as
  * replies show it out, FabricError for everything that is refused.
  */
-import { FabricError } from '../../src/errors.ts';
-import type { ActorState } from '../../src/store/reading.ts';
-import type { ActorStore, PlanView, Proposal, Send } from '../../src/store/actor-store.ts';
-import type { Lanes } from '../../src/store/lanes.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
-import { type Code } from '../../machines/codes.ts';
+
 import { formatRef, operatorId } from '../../machines/address.ts';
-import { stateName, type Json } from '../../machines/record.ts';
-import { effectiveCapabilities, type SwarmContext, type SwarmState } from '../../machines/swarm/context.ts';
+import type { Code } from '../../machines/codes.ts';
+import type { Json } from '../../machines/record.ts';
 import { swarmMachine } from '../../machines/swarm/machine.ts';
 import { sameCompletion, sameContent } from '../../machines/task/content.ts';
-import { ownedStates, type TaskContent, type TaskContext, type TaskCost, type TaskState } from '../../machines/task/context.ts';
-import type { CreateTask, SwarmFacts } from '../../machines/task/events.ts';
+import type { TaskContent, TaskContext, TaskCost, TaskState } from '../../machines/task/context.ts';
+import type { CreateTask } from '../../machines/task/events.ts';
 import { taskMachine } from '../../machines/task/machine.ts';
 import { tokenOf } from '../../machines/token.ts';
+import { FabricError } from '../../src/errors.ts';
+import type { ActorStore, PlanView, Proposal, Send } from '../../src/store/actor-store.ts';
+import type { Lanes } from '../../src/store/lanes.ts';
 import { isRepeated } from './repeated.ts';
+import {
+  existing,
+  factsOf,
+  firstTask,
+  isOwned,
+  keyOf,
+  notFound,
+  only,
+  reservationFor,
+  send,
+  type Task,
+  toOwner,
+  withoutUndefined,
+} from './task-plan.ts';
 import { type TaskView, taskView } from './task-view.ts';
 
 export interface TaskPolicy {
@@ -35,12 +47,19 @@ export type ClaimAnswer =
   | { readonly claimed: true; readonly task: TaskView; readonly token: number }
   | { readonly claimed: false; readonly reason: Code; readonly owner?: string };
 
-export type NewTask = { task_id: string; task_type: string } & { [K in keyof TaskContent]?: TaskContent[K] | undefined };
+export type NewTask = { task_id: string; task_type: string } & {
+  [K in keyof TaskContent]?: TaskContent[K] | undefined;
+};
 
 /** Refusals of a claim that are answers: the request was right, only the state was not. */
-const claimAnswers: ReadonlySet<Code> = new Set(['TASK_NOT_AVAILABLE', 'SWARM_OFFLINE', 'CIRCUIT_OPEN', 'BUDGET_EXHAUSTED', 'CAPABILITY_MISSING', 'CAPACITY_EXCEEDED']);
-
-type Task = ActorState<TaskContext>;
+const claimAnswers: ReadonlySet<Code> = new Set([
+  'TASK_NOT_AVAILABLE',
+  'SWARM_OFFLINE',
+  'CIRCUIT_OPEN',
+  'BUDGET_EXHAUSTED',
+  'CAPABILITY_MISSING',
+  'CAPACITY_EXCEEDED',
+]);
 
 export class TaskOperations {
   readonly #store: ActorStore;
@@ -62,7 +81,10 @@ export class TaskOperations {
   async create(by: string, { task_id, ...content }: NewTask): Promise<TaskView> {
     const { max_cost_per_task: limit } = this.#policy;
     if ((content.cost_estimate ?? 0) > limit) {
-      throw new FabricError('POLICY_VIOLATION', `cost_estimate: ${content.cost_estimate} is above the limit of ${limit} dollars for a task`);
+      throw new FabricError(
+        'POLICY_VIOLATION',
+        `cost_estimate: ${content.cost_estimate} is above the limit of ${limit} dollars for a task`,
+      );
     }
     const given = { lease_ms: this.#policy.lease_ms, ...withoutUndefined(content) };
     const trace_id = this.#newId();
@@ -87,7 +109,10 @@ export class TaskOperations {
    */
   async claim(by: string, task_id: string): Promise<ClaimAnswer> {
     try {
-      return await this.#store.transact({ by, trace_id: task_id }, async (view) => await this.#planClaim(view, by, task_id));
+      return await this.#store.transact(
+        { by, trace_id: task_id },
+        async (view) => await this.#planClaim(view, by, task_id),
+      );
     } catch (error) {
       if (!(error instanceof FabricError && claimAnswers.has(error.code))) throw error;
       const owner = error.details?.['owner'];
@@ -99,7 +124,8 @@ export class TaskOperations {
     const task = await existing(view, task_id);
     const { context } = task.snapshot;
     if (isOwned(task)) {
-      if (context.owner !== by) return { answer: { claimed: false, reason: 'TASK_NOT_AVAILABLE', owner: context.owner! } };
+      if (context.owner !== by)
+        return { answer: { claimed: false, reason: 'TASK_NOT_AVAILABLE', owner: context.owner! } };
       return { answer: { claimed: true, task: taskView(task.last!), token: context.token! } };
     }
     const swarm = await view.get(swarmMachine, by);
@@ -121,11 +147,20 @@ export class TaskOperations {
       machine: swarmMachine,
       id: by,
       trace_id: context.trace_id,
-      event: { type: 'RESERVE', key: keyOf(task_id), token: tokenOf(this.#epoch, context.ownerships + 1), amount_usd: reservation ?? 0 },
+      event: {
+        type: 'RESERVE',
+        key: keyOf(task_id),
+        token: tokenOf(this.#epoch, context.ownerships + 1),
+        amount_usd: reservation ?? 0,
+      },
     };
     return {
       send: reservation === null ? [claim] : [claim, reserve],
-      answer: ([claimed]) => ({ claimed: true, task: taskView(claimed!), token: (claimed!.record.snapshot.context as TaskContext).token! }),
+      answer: ([claimed]) => ({
+        claimed: true,
+        task: taskView(claimed!),
+        token: (claimed!.record.snapshot.context as TaskContext).token!,
+      }),
     };
   }
 
@@ -134,7 +169,8 @@ export class TaskOperations {
     return await this.#store.transact({ by, trace_id: task_id }, async (view) => {
       const task = await existing(view, task_id);
       const { context } = task.snapshot;
-      if (task.snapshot.value === 'in_progress' && context.owner === by && context.token === token) return { answer: taskView(task.last!) };
+      if (task.snapshot.value === 'in_progress' && context.owner === by && context.token === token)
+        return { answer: taskView(task.last!) };
       return only(send(task, { type: 'START', by, token }));
     });
   }
@@ -153,7 +189,11 @@ export class TaskOperations {
    * Completes a task and settles its cost in the same commit; the same completion again returns the task.
    * @throws FabricError as `start`
    */
-  async complete(by: string, task_id: string, completion: { token?: number | undefined; result?: Json | undefined; cost?: TaskCost | undefined }): Promise<TaskView> {
+  async complete(
+    by: string,
+    task_id: string,
+    completion: { token?: number | undefined; result?: Json | undefined; cost?: TaskCost | undefined },
+  ): Promise<TaskView> {
     const event = {
       type: 'COMPLETE' as const,
       by,
@@ -165,12 +205,19 @@ export class TaskOperations {
       const { value, context } = task.snapshot;
       if (sameCompletion(value as TaskState, context, { ...event, at: view.now })) return 'repeated';
       const cost_usd = completion.cost?.cost_usd ?? context.reserved_usd ?? 0;
-      return { event, owner: { type: 'SUCCESS', key: keyOf(task_id), cost_usd, reserved: context.reserved_usd !== null } };
+      return {
+        event,
+        owner: { type: 'SUCCESS', key: keyOf(task_id), cost_usd, reserved: context.reserved_usd !== null },
+      };
     });
   }
 
   /** Ends an attempt; the task is available again, after its back-off, or has failed. The same again returns it. @throws FabricError as `start` */
-  async fail(by: string, task_id: string, failure: { token: number; error: Json; retryable?: boolean | undefined }): Promise<TaskView> {
+  async fail(
+    by: string,
+    task_id: string,
+    failure: { token: number; error: Json; retryable?: boolean | undefined },
+  ): Promise<TaskView> {
     const { retryable = true, token, error } = failure;
     const event = { type: 'FAIL', by, token, error, retryable };
     return await this.#withOwner(by, task_id, (task) => {
@@ -186,22 +233,28 @@ export class TaskOperations {
     return await this.#store.transact({ by, trace_id: task_id }, async (view) => {
       const task = await existing(view, task_id);
       const { value, context } = task.snapshot;
-      if (value === 'cancelled' && (by === operatorId || by === context.created_by)) return { answer: taskView(task.last!) };
+      if (value === 'cancelled' && (by === operatorId || by === context.created_by))
+        return { answer: taskView(task.last!) };
       const holdsReservation = isOwned(task) && context.reserved_usd !== null;
-      const giveBack = holdsReservation ? [toOwner(task, context.owner!, { type: 'UNRESERVE', key: keyOf(task_id) })] : [];
+      const giveBack = holdsReservation
+        ? [toOwner(task, context.owner!, { type: 'UNRESERVE', key: keyOf(task_id) })]
+        : [];
       return { send: [send(task, { type: 'CANCEL', by, reason }), ...giveBack], answer: firstTask };
     });
   }
 
   /** The owner is gone: its task goes back, or has failed. What the owner no longer has is not an error. */
   async ownerLost(task_id: string, owner: string, reason: 'offline' | 'unregistered'): Promise<void> {
-    await this.#store.transact({ by: 'IF.coordinator', trace_id: task_id }, async (view): Promise<Proposal<unknown>> => {
-      const task = await existing(view, task_id);
-      if (!isOwned(task) || task.snapshot.context.owner !== owner) return { answer: undefined };
-      const reserved = task.snapshot.context.reserved_usd !== null;
-      const giveBack = reserved ? [toOwner(task, owner, { type: 'UNRESERVE', key: keyOf(task_id) })] : [];
-      return { send: [send(task, { type: 'OWNER_LOST', owner, reason }), ...giveBack], answer: firstTask };
-    });
+    await this.#store.transact(
+      { by: 'IF.coordinator', trace_id: task_id },
+      async (view): Promise<Proposal<unknown>> => {
+        const task = await existing(view, task_id);
+        if (!isOwned(task) || task.snapshot.context.owner !== owner) return { answer: undefined };
+        const reserved = task.snapshot.context.reserved_usd !== null;
+        const giveBack = reserved ? [toOwner(task, owner, { type: 'UNRESERVE', key: keyOf(task_id) })] : [];
+        return { send: [send(task, { type: 'OWNER_LOST', owner, reason }), ...giveBack], answer: firstTask };
+      },
+    );
   }
 
   /** The time of a waiting task has come. A stale timer changes nothing. */
@@ -214,7 +267,11 @@ export class TaskOperations {
   }
 
   /** A change of a task with its consequence for the owner, in one commit; one owner's changes take turns. */
-  async #withOwner(by: string, task_id: string, decide: (task: Task, view: PlanView) => OwnerChange | 'repeated'): Promise<TaskView> {
+  async #withOwner(
+    by: string,
+    task_id: string,
+    decide: (task: Task, view: PlanView) => OwnerChange | 'repeated',
+  ): Promise<TaskView> {
     const change = async (view: PlanView): Promise<Proposal<TaskView>> => {
       const task = await existing(view, task_id);
       const decision = decide(task, view);
@@ -225,64 +282,14 @@ export class TaskOperations {
       if (refusal) throw FabricError.refused(refusal);
       return { send: [send(task, decision.event), ...consequence], answer: firstTask };
     };
-    return await this.#lanes.run(formatRef({ kind: swarmMachine.kind, id: by }), async () => await this.#store.transact({ by, trace_id: task_id }, change));
+    return await this.#lanes.run(
+      formatRef({ kind: swarmMachine.kind, id: by }),
+      async () => await this.#store.transact({ by, trace_id: task_id }, change),
+    );
   }
 }
 
 interface OwnerChange {
   readonly event: Send['event'];
   readonly owner: Send['event'] | undefined;
-}
-
-type Given<T> = { [K in keyof T]: Exclude<T[K], undefined> };
-
-function withoutUndefined<T extends object>(fields: T): Given<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<T>;
-}
-
-async function existing(view: PlanView, task_id: string): Promise<Task> {
-  const task = await view.get(taskMachine, task_id);
-  if (!task.last) throw notFound(task_id);
-  return task;
-}
-
-function notFound(task_id: string): FabricError {
-  return new FabricError('TASK_NOT_FOUND', `there is no task ${task_id}; create it first`);
-}
-
-function send(task: Task, event: Send['event']): Send {
-  return { machine: taskMachine, id: task.ref.id, event, trace_id: task.snapshot.context.trace_id };
-}
-
-function toOwner(task: Task, owner: string, event: Send['event']): Send {
-  return { machine: swarmMachine, id: owner, event, trace_id: task.snapshot.context.trace_id };
-}
-
-function only(one: Send): Proposal<TaskView> {
-  return { send: [one], answer: firstTask };
-}
-
-function firstTask([first]: readonly StoredRecord[]): TaskView {
-  return taskView(first!);
-}
-
-/** What a swarm's reservations call a task. */
-function keyOf(task_id: string): string {
-  return formatRef({ kind: taskMachine.kind, id: task_id });
-}
-
-function isOwned(task: Task): boolean {
-  return (ownedStates as readonly string[]).includes(stateName(task.snapshot.value));
-}
-
-/** What a claim holds on its swarm: a slot where slots are limited, money where the task has a price; else null. */
-function reservationFor(task: TaskContext, swarm: SwarmContext): number | null {
-  const amount = task.cost_estimate ?? 0;
-  return amount > 0 || swarm.max_concurrent_tasks !== null || swarm.on_trial ? amount : null;
-}
-
-function factsOf(swarm: ActorState<SwarmContext>): SwarmFacts {
-  const { registration, liveness, circuit } = swarm.snapshot.value as SwarmState;
-  const { context } = swarm.snapshot;
-  return { registration, liveness, circuit, circuit_reasons: context.circuit_reasons, capabilities: effectiveCapabilities(context), revision: swarm.revision };
 }

@@ -1,5 +1,5 @@
 /** A task as replies show it. */
-import { stateName, type Json } from '../../machines/record.ts';
+import { type Json, stateName } from '../../machines/record.ts';
 import type { TaskContext } from '../../machines/task/context.ts';
 import type { StoredRecord } from '../../src/store/record-log.ts';
 

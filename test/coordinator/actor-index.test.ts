@@ -6,14 +6,30 @@ import type { StoredRecord } from '../../src/store/record-log.ts';
 function stored(id: string, revision: number, state = 'available'): StoredRecord {
   const status = state === 'completed' ? 'done' : 'active';
   const snapshot = { status, value: state, context: { owner: null, due_at: null, open_dependencies: [] } } as const;
-  return { revision, record: { v: 1, kind: 'task', id, n: 1, event: { id: 'e', type: 'CREATE' }, at: revision, by: 'a', trace_id: 't', snapshot } };
+  return {
+    revision,
+    record: {
+      v: 1,
+      kind: 'task',
+      id,
+      n: 1,
+      event: { id: 'e', type: 'CREATE' },
+      at: revision,
+      by: 'a',
+      trace_id: 't',
+      snapshot,
+    },
+  };
 }
 
 const everyone = () => true;
 
 describe('the index of actors', () => {
   it('lists what is there, in order and once, whatever came and went before', () => {
-    const change = fc.record({ id: fc.constantFrom(...'abcdefghij'), what: fc.constantFrom('put', 'put', 'remove', 'list') });
+    const change = fc.record({
+      id: fc.constantFrom(...'abcdefghij'),
+      what: fc.constantFrom('put', 'put', 'remove', 'list'),
+    });
     fc.assert(
       fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
         const index = new ActorIndex();
@@ -26,7 +42,12 @@ describe('the index of actors', () => {
           if (what === 'list') expect(index.select(everyone, { limit: 100 })).toEqual([...there].sort());
         }
         expect(index.select(everyone, { limit: 100 })).toEqual([...there].sort());
-        expect(index.select(everyone, { after: 'c', limit: 2 })).toEqual([...there].sort().filter((id) => id > 'c').slice(0, 2));
+        expect(index.select(everyone, { after: 'c', limit: 2 })).toEqual(
+          [...there]
+            .sort()
+            .filter((id) => id > 'c')
+            .slice(0, 2),
+        );
         expect(index.size).toBe(there.size);
       }),
     );

@@ -3,7 +3,11 @@
 import { join } from '../../dist/src/sdk/join.js';
 
 const next = () => new Promise((resolve) => process.once('message', resolve));
-const shuffled = (list) => list.map((item) => [Math.random(), item]).sort(([a], [b]) => a - b).map(([, item]) => item);
+const shuffled = (list) =>
+  list
+    .map((item) => [Math.random(), item])
+    .sort(([a], [b]) => a - b)
+    .map(([, item]) => item);
 
 const { servers, creds, tasks, inFlight } = await next();
 const { client, close } = await join({ servers, creds, timeoutMs: 60_000, patienceMs: 20_000 });

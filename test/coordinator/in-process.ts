@@ -7,8 +7,8 @@ import { Witness } from '../../actors/witness/witness.ts';
 import { FabricClient } from '../../src/bus/client.ts';
 import type { Encoding } from '../../src/data/codec.ts';
 import { establishEpoch } from '../../src/store/epoch.ts';
-import { startTestCluster, type TestCluster } from '../support/cluster.ts';
 import { withStreams } from '../store/fixtures.ts';
+import { startTestCluster, type TestCluster } from '../support/cluster.ts';
 
 export interface TestFabric {
   readonly cluster: TestCluster;

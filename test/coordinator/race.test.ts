@@ -3,8 +3,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { FabricClient } from '../../src/bus/client.ts';
+import { startTestFabric, type TestFabric } from '../support/fabric.ts';
 import { until } from '../support/temp.ts';
-import { startWholeFabric, type WholeFabric } from './whole-fabric.ts';
 
 const taskCount = 1_000;
 const swarmCount = 8;
@@ -16,7 +16,7 @@ interface Outcome {
   readonly errors: string[];
 }
 
-let whole: WholeFabric | undefined;
+let whole: TestFabric | undefined;
 const children: ChildProcess[] = [];
 afterEach(async () => {
   for (const child of children.splice(0)) if (child.exitCode === null) child.kill('SIGKILL');
@@ -52,17 +52,27 @@ async function claimant(servers: readonly string[], creds: string, tasks: readon
 async function createTasks(client: FabricClient, prefix: string): Promise<string[]> {
   const ids = Array.from({ length: taskCount }, (_, i) => `${prefix}-${i}`);
   for (let i = 0; i < ids.length; i += 100) {
-    await Promise.all(ids.slice(i, i + 100).map(async (task_id) => await client.request('task', 'create', { task_id, task_type: 'race' })));
+    await Promise.all(
+      ids
+        .slice(i, i + 100)
+        .map(async (task_id) => await client.request('task', 'create', { task_id, task_type: 'race' })),
+    );
   }
   return ids;
 }
 
 /** Runs the race; `middle` happens when a quarter of the claims has been answered. */
-async function race({ fabric, join, credsOf, rows }: WholeFabric, prefix: string, middle: () => Promise<void> = async () => {}): Promise<void> {
+async function race(
+  { fabric, join, credsOf, rows }: TestFabric,
+  prefix: string,
+  middle: () => Promise<void> = async () => {},
+): Promise<void> {
   const operator = await join('operator');
   const tasks = await createTasks(operator, prefix);
   const names = Array.from({ length: swarmCount }, (_, i) => `${prefix}-swarm-${i}`);
-  const claimants = await Promise.all(names.map(async (name) => await claimant(fabric.servers, await credsOf(name), tasks)));
+  const claimants = await Promise.all(
+    names.map(async (name) => await claimant(fabric.servers, await credsOf(name), tasks)),
+  );
   for (const { begin } of claimants) begin();
   const answered = () => claimants.reduce((sum, { done }) => sum + done(), 0);
   await until('a quarter is done', () => answered() > (taskCount * swarmCount) / 4, 60_000);
@@ -80,25 +90,34 @@ async function race({ fabric, join, credsOf, rows }: WholeFabric, prefix: string
   }
   expect(owners.size).toBe(taskCount);
   for (const { lost } of outcomes) {
-    for (const { task_id, reason, owner } of lost) expect([reason, owner]).toEqual(['TASK_NOT_AVAILABLE', owners.get(task_id)?.owner]);
+    for (const { task_id, reason, owner } of lost)
+      expect([reason, owner]).toEqual(['TASK_NOT_AVAILABLE', owners.get(task_id)?.owner]);
   }
-  expect(outcomes.every(({ won }) => won.length > 0), 'everyone won something').toBe(true);
+  expect(
+    outcomes.every(({ won }) => won.length > 0),
+    'everyone won something',
+  ).toBe(true);
 
-  const claims = () => rows<{ actor_id: string; swarm_id: string }>(`SELECT actor_id, swarm_id FROM entries WHERE kind = 'task' AND event = 'CLAIM' AND actor_id LIKE '${prefix}-%'`);
+  const claims = () =>
+    rows<{ actor_id: string; swarm_id: string }>(
+      `SELECT actor_id, swarm_id FROM entries WHERE kind = 'task' AND event = 'CLAIM' AND actor_id LIKE '${prefix}-%'`,
+    );
   await until('the witness has every claim', () => claims().length >= taskCount);
   const witnessed = claims();
   expect(witnessed).toHaveLength(taskCount);
-  expect(new Map(witnessed.map(({ actor_id, swarm_id }) => [actor_id, swarm_id]))).toEqual(new Map([...owners].map(([id, { owner }]) => [id, owner])));
+  expect(new Map(witnessed.map(({ actor_id, swarm_id }) => [actor_id, swarm_id]))).toEqual(
+    new Map([...owners].map(([id, { owner }]) => [id, owner])),
+  );
 }
 
 describe('eight swarms in processes of their own race for a thousand tasks', () => {
   it('through one coordinator: each task is won once', async () => {
-    whole = await startWholeFabric({ coordinators: 1 });
+    whole = await startTestFabric({ coordinators: 1 });
     await race(whole, 'one');
   }, 120_000);
 
   it('through two coordinators, also while the node that leads the log is killed', async () => {
-    whole = await startWholeFabric({ coordinators: 2 });
+    whole = await startTestFabric({ coordinators: 2 });
     await race(whole, 'two');
     const { leaderPid, escalations } = whole;
     await race(whole, 'killed', async () => void process.kill(await leaderPid(), 'SIGKILL'));

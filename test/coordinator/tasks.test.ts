@@ -29,11 +29,13 @@ beforeAll(async () => {
   alpha = await fabric.client('alpha', { encoding: 'json' });
   beta = await fabric.client('beta');
   operator = await fabric.client('operator');
-  for (const swarm of [alpha, beta]) await swarm.request('swarm', 'register', { capabilities: ['code:ts'], cost_per_hour: 1 });
+  for (const swarm of [alpha, beta])
+    await swarm.request('swarm', 'register', { capabilities: ['code:ts'], cost_per_hour: 1 });
 });
 afterAll(async () => await fabric?.stop());
 
-const ask = async (who: FabricClient, op: string, body: Record<string, unknown>) => await who.request<TaskView>('task', op, body);
+const ask = async (who: FabricClient, op: string, body: Record<string, unknown>) =>
+  await who.request<TaskView>('task', op, body);
 const claim = async (who: FabricClient, task_id: string) => await who.request<Claimed>('task', 'claim', { task_id });
 const get = async (task_id: string) => await ask(operator, 'get', { task_id });
 const refusal = async (promise: Promise<unknown>) =>
@@ -52,15 +54,35 @@ describe('creating a task', () => {
   it('makes it available, with defaults where nothing is said', async () => {
     const task_id = freshId('t');
     const task = await ask(alpha, 'create', { task_id, task_type: 'build' });
-    expect(task).toMatchObject({ task_id, task_type: 'build', state: 'available', owner: null, priority: 0, requires: [], depends_on: [], attempt: 0, max_attempts: 3, metadata: {}, n: 1 });
+    expect(task).toMatchObject({
+      task_id,
+      task_type: 'build',
+      state: 'available',
+      owner: null,
+      priority: 0,
+      requires: [],
+      depends_on: [],
+      attempt: 0,
+      max_attempts: 3,
+      metadata: {},
+      n: 1,
+    });
     expect(task.revision).toBeGreaterThan(0);
     expect(await get(task_id)).toEqual(task);
   });
 
   it('again with the same content returns it, whoever asks, however lists are ordered', async () => {
-    const content = { task_id: freshId('t'), task_type: 'build', requires: ['a', 'b'], metadata: { x: 1, y: [2] }, priority: 5 };
+    const content = {
+      task_id: freshId('t'),
+      task_type: 'build',
+      requires: ['a', 'b'],
+      metadata: { x: 1, y: [2] },
+      priority: 5,
+    };
     const first = await ask(alpha, 'create', content);
-    expect(await ask(beta, 'create', { ...content, requires: ['b', 'a', 'b'], metadata: { y: [2], x: 1 }, max_attempts: 3 })).toEqual(first);
+    expect(
+      await ask(beta, 'create', { ...content, requires: ['b', 'a', 'b'], metadata: { y: [2], x: 1 }, max_attempts: 3 }),
+    ).toEqual(first);
   });
 
   it('with other content is TASK_EXISTS', async () => {
@@ -72,13 +94,17 @@ describe('creating a task', () => {
 
   it('at the same time by many makes one task', async () => {
     const content = { task_id: freshId('t'), task_type: 'build' };
-    const tasks = await Promise.all(Array.from({ length: 20 }, async (_, i) => await ask(i % 2 ? alpha : beta, 'create', content)));
+    const tasks = await Promise.all(
+      Array.from({ length: 20 }, async (_, i) => await ask(i % 2 ? alpha : beta, 'create', content)),
+    );
     expect(new Set(tasks.map(({ revision }) => revision)).size).toBe(1);
     expect(tasks[0]?.n).toBe(1);
   });
 
   it('of a cost above the limit is refused by policy', async () => {
-    expect(await refusal(ask(alpha, 'create', { task_id: freshId('t'), task_type: 'x', cost_estimate: 10.000001 }))).toBe('POLICY_VIOLATION');
+    expect(
+      await refusal(ask(alpha, 'create', { task_id: freshId('t'), task_type: 'x', cost_estimate: 10.000001 })),
+    ).toBe('POLICY_VIOLATION');
   });
 
   it('that is not to begin before a time waits, and is available at that time by itself', async () => {
@@ -106,7 +132,11 @@ describe('claiming a task', () => {
     const first = await claim(alpha, task_id);
     expect(await claim(alpha, task_id)).toEqual(first);
     await ask(alpha, 'start', { task_id, token: first.token });
-    expect(await claim(alpha, task_id)).toMatchObject({ claimed: true, token: first.token, task: { state: 'in_progress' } });
+    expect(await claim(alpha, task_id)).toMatchObject({
+      claimed: true,
+      token: first.token,
+      task: { state: 'in_progress' },
+    });
   });
 
   it('of someone else is an answer that says whose it is', async () => {
@@ -122,21 +152,35 @@ describe('claiming a task', () => {
   });
 
   it('needs the capabilities that the task requires, or most of them', async () => {
-    expect(await claim(alpha, await created({ requires: ['code:rust'] }))).toEqual({ claimed: false, reason: 'CAPABILITY_MISSING' });
+    expect(await claim(alpha, await created({ requires: ['code:rust'] }))).toEqual({
+      claimed: false,
+      reason: 'CAPABILITY_MISSING',
+    });
     expect((await claim(alpha, await created({ requires: ['code:ts'] }))).claimed).toBe(true);
   });
 
   it('needs the money that the task is estimated at', async () => {
-    expect(await claim(alpha, await created({ cost_estimate: 1 }))).toEqual({ claimed: false, reason: 'BUDGET_EXHAUSTED' });
+    expect(await claim(alpha, await created({ cost_estimate: 1 }))).toEqual({
+      claimed: false,
+      reason: 'BUDGET_EXHAUSTED',
+    });
     await operator.request('swarm', 'invite', { swarm_id: 'rich', budget_usd: 3 });
     const rich = await fabric.client('rich');
     await rich.request('swarm', 'register', { capabilities: [], cost_per_hour: 0 });
     const [first, second] = [await created({ cost_estimate: 2 }), await created({ cost_estimate: 2 })];
     const { token } = await claim(rich, first);
-    expect((await rich.request<SwarmView>('swarm', 'get')).budget).toMatchObject({ reserved_usd: 2, spent_usd: 0, remaining_usd: 1 });
+    expect((await rich.request<SwarmView>('swarm', 'get')).budget).toMatchObject({
+      reserved_usd: 2,
+      spent_usd: 0,
+      remaining_usd: 1,
+    });
     expect(await claim(rich, second)).toEqual({ claimed: false, reason: 'BUDGET_EXHAUSTED' });
     await ask(rich, 'complete', { task_id: first, token, cost: { cost_usd: 0.5, tokens_in: 10, model: 'm' } });
-    expect((await rich.request<SwarmView>('swarm', 'get')).budget).toMatchObject({ reserved_usd: 0, spent_usd: 0.5, remaining_usd: 2.5 });
+    expect((await rich.request<SwarmView>('swarm', 'get')).budget).toMatchObject({
+      reserved_usd: 0,
+      spent_usd: 0.5,
+      remaining_usd: 2.5,
+    });
     expect((await claim(rich, second)).claimed).toBe(true);
   });
 
@@ -214,12 +258,22 @@ describe('working on a task', () => {
     expect(failed).toMatchObject({ state: 'available', attempt: 1, error: { why: 'broken' } });
     expect(await ask(swarm, 'fail', first), 'the same failure again').toEqual(failed);
     const { token } = await claim(swarm, task_id);
-    expect(await ask(swarm, 'fail', { task_id, token, error: 'again' })).toMatchObject({ state: 'failed', attempt: 2, error: 'again' });
-    expect((await swarm.request<SwarmView>('swarm', 'get')).counters).toMatchObject({ failed: 2, consecutive_failures: 2 });
+    expect(await ask(swarm, 'fail', { task_id, token, error: 'again' })).toMatchObject({
+      state: 'failed',
+      attempt: 2,
+      error: 'again',
+    });
+    expect((await swarm.request<SwarmView>('swarm', 'get')).counters).toMatchObject({
+      failed: 2,
+      consecutive_failures: 2,
+    });
   });
 
   it('that fails for good is not tried again', async () => {
-    expect(await ask(alpha, 'fail', { ...(await owned()), error: null, retryable: false })).toMatchObject({ state: 'failed', attempt: 1 });
+    expect(await ask(alpha, 'fail', { ...(await owned()), error: null, retryable: false })).toMatchObject({
+      state: 'failed',
+      attempt: 1,
+    });
   });
 
   it('that fails waits for its back-off, and is available again by itself', async () => {
@@ -317,7 +371,9 @@ describe('a list of tasks', () => {
   it('of large tasks ends a page early instead of failing', async () => {
     const big = await fabric.client('big');
     await big.request('swarm', 'register', { capabilities: [], cost_per_hour: 0 });
-    const ids = await Promise.all(Array.from({ length: 24 }, async () => await created({ metadata: { text: 'x'.repeat(900_000) } }, big)));
+    const ids = await Promise.all(
+      Array.from({ length: 24 }, async () => await created({ metadata: { text: 'x'.repeat(900_000) } }, big)),
+    );
     for (const id of ids) await claim(big, id);
     expect((await pages({ owner: 'big', limit: 1_000 })).toSorted()).toEqual(ids.toSorted());
   });
@@ -333,8 +389,14 @@ describe('a swarm', () => {
   it('that registers again in the same way changes nothing, in another way its description', async () => {
     const client = await swarm('twice');
     const first = await client.request<SwarmView>('swarm', 'get');
-    expect(await client.request('swarm', 'register', { capabilities: ['x', 'x'], cost_per_hour: 2, model: 'm' })).toEqual(first);
-    expect(await client.request('swarm', 'register', { capabilities: ['y'], cost_per_hour: 2 })).toMatchObject({ capabilities: ['y'], model: null, n: first.n + 1 });
+    expect(
+      await client.request('swarm', 'register', { capabilities: ['x', 'x'], cost_per_hour: 2, model: 'm' }),
+    ).toEqual(first);
+    expect(await client.request('swarm', 'register', { capabilities: ['y'], cost_per_hour: 2 })).toMatchObject({
+      capabilities: ['y'],
+      model: null,
+      n: first.n + 1,
+    });
   });
 
   it('that is alive says so without a record', async () => {
@@ -348,7 +410,8 @@ describe('a swarm', () => {
     await swarm('boxed');
     await operator.request('swarm', 'invite', { swarm_id: 'invited' });
     const jsm = await jetstreamManager(operator.connection, { checkAPI: false });
-    for (const id of ['boxed', 'invited']) expect((await jsm.consumers.info('IF_inbox', `inbox-${id}`)).config.filter_subject).toBe(`if.inbox.${id}.>`);
+    for (const id of ['boxed', 'invited'])
+      expect((await jsm.consumers.info('IF_inbox', `inbox-${id}`)).config.filter_subject).toBe(`if.inbox.${id}.>`);
   });
 
   it('may be invited with grants and a budget before it comes, by operators only', async () => {
@@ -356,14 +419,21 @@ describe('a swarm', () => {
     await operator.request('swarm', 'invite', { swarm_id: 'later', grants: ['system.process.execute'], budget_usd: 2 });
     await operator.request('swarm', 'invite', { swarm_id: 'later', grants: ['b'] });
     const later = await swarm('later');
-    expect(await later.request('swarm', 'get')).toMatchObject({ registration: 'registered', grants: ['system.process.execute', 'b'], budget: { allocated_usd: 2 } });
+    expect(await later.request('swarm', 'get')).toMatchObject({
+      registration: 'registered',
+      grants: ['system.process.execute', 'b'],
+      budget: { allocated_usd: 2 },
+    });
     expect(await operator.request('swarm', 'revoke', { swarm_id: 'later' })).toMatchObject({ grants: [] });
     expect(await operator.request('swarm', 'revoke', { swarm_id: 'never' })).toBeNull();
   });
 
   it('cannot declare a privilege that was not granted', async () => {
     const client = await fabric.client('pretender');
-    const pretending = client.request('swarm', 'register', { capabilities: ['system.process.execute'], cost_per_hour: 0 });
+    const pretending = client.request('swarm', 'register', {
+      capabilities: ['system.process.execute'],
+      cost_per_hour: 0,
+    });
     expect(await refusal(pretending)).toBe('CAPABILITY_MISSING');
   });
 
@@ -373,7 +443,8 @@ describe('a swarm', () => {
     const tokens = await Promise.all(ids.map(async (id) => (await claim(client, id)).token));
     await ask(client, 'complete', { task_id: ids[2], token: tokens[2] });
     expect(await client.request('swarm', 'unregister')).toMatchObject({ registration: 'retired', liveness: 'offline' });
-    for (const id of ids.slice(0, 2)) expect(await get(id)).toMatchObject({ state: 'available', owner: null, attempt: 0 });
+    for (const id of ids.slice(0, 2))
+      expect(await get(id)).toMatchObject({ state: 'available', owner: null, attempt: 0 });
     expect((await get(ids[2]!)).state).toBe('completed');
     expect(await refusal(ask(client, 'complete', { task_id: ids[0], token: tokens[0] }))).toBe('STALE_TOKEN');
     expect(await client.request('swarm', 'unregister')).toMatchObject({ registration: 'retired' });
@@ -390,6 +461,8 @@ describe('a swarm', () => {
   });
 
   it('is not what an operator is', async () => {
-    expect(await refusal(operator.request('swarm', 'register', { capabilities: [], cost_per_hour: 0 }))).toBe('UNAUTHORIZED');
+    expect(await refusal(operator.request('swarm', 'register', { capabilities: [], cost_per_hour: 0 }))).toBe(
+      'UNAUTHORIZED',
+    );
   });
 });

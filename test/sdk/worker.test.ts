@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { FabricClient } from '../../src/bus/client.ts';
 import { FabricError, runWorker, type Task, type WorkerEvent, type WorkerOptions } from '../../src/index.ts';
-import { until } from '../support/temp.ts';
 import { startTestFabric, type TestFabric } from '../support/fabric.ts';
+import { until } from '../support/temp.ts';
 
 let fabric: TestFabric;
 let operator: FabricClient;

@@ -39,7 +39,8 @@ export async function startTestFabric(flags: Record<string, unknown> = {}): Prom
   }
   const { identity } = fabric;
   if (!identity) throw new Error('an embedded fabric has an identity');
-  const credsOf = async (swarmId: string) => await (swarmId === 'operator' ? identity.operatorCreds() : identity.mintSwarm(swarmId));
+  const credsOf = async (swarmId: string) =>
+    await (swarmId === 'operator' ? identity.operatorCreds() : identity.mintSwarm(swarmId));
   const witnessDb = join(dir.path, 'witness.db');
   return {
     fabric,

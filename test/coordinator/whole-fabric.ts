@@ -1,1 +1,0 @@
-export { startTestFabric as startWholeFabric, type TestFabric as WholeFabric } from '../support/fabric.ts';
