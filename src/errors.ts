@@ -46,6 +46,10 @@ export function toWireError(error: unknown): WireError {
 }
 
 /** The error that a reply of the wire stands for. */
-export function fromWireError(wire: { code: string; message: string; details?: Readonly<Record<string, unknown>> }): FabricError {
+export function fromWireError(wire: {
+  code: string;
+  message: string;
+  details?: Readonly<Record<string, unknown>>;
+}): FabricError {
   return new FabricError(isCode(wire.code) ? wire.code : 'INTERNAL', wire.message, wire.details);
 }

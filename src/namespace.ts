@@ -15,7 +15,10 @@ export class Namespace {
   /** @throws FabricError INVALID_REQUEST when the name is not `^[A-Z][A-Z0-9_]{0,15}$`. */
   constructor(name = 'IF') {
     if (!pattern.test(name)) {
-      throw new FabricError('INVALID_REQUEST', `the namespace ${JSON.stringify(name)} is not valid: use a capital letter, then up to 15 capitals, digits or _`);
+      throw new FabricError(
+        'INVALID_REQUEST',
+        `the namespace ${JSON.stringify(name)} is not valid: use a capital letter, then up to 15 capitals, digits or _`,
+      );
     }
     this.name = name;
     this.root = name.toLowerCase();

@@ -40,8 +40,11 @@ describe('the worker of the README', () => {
     const worker = spawn(process.execPath, [join(dir.path, 'worker.mjs')], { stdio: 'inherit' });
     const ended = once(worker, 'exit');
     await until('the task is completed', async () => {
-      const task = await operator.request<{ state: string; owner: string; result: unknown }>('task', 'get', { task_id: 'review-1' });
-      if (task.state === 'completed') expect(task).toMatchObject({ owner: 'swarm-7', result: { reviewed: 'review-1' } });
+      const task = await operator.request<{ state: string; owner: string; result: unknown }>('task', 'get', {
+        task_id: 'review-1',
+      });
+      if (task.state === 'completed')
+        expect(task).toMatchObject({ owner: 'swarm-7', result: { reviewed: 'review-1' } });
       return task.state === 'completed';
     });
     worker.kill('SIGTERM');
@@ -51,7 +54,16 @@ describe('the worker of the README', () => {
 
 describe('the documents', () => {
   it('link to files that exist', async () => {
-    for (const file of ['README.md', 'docs/architecture.md', 'docs/protocol.md', 'docs/command-line.md', 'docs/configuration.md', 'docs/witness-chain.md', 'docs/nats-server.md', 'docs/dependencies.md']) {
+    for (const file of [
+      'README.md',
+      'docs/architecture.md',
+      'docs/protocol.md',
+      'docs/command-line.md',
+      'docs/configuration.md',
+      'docs/witness-chain.md',
+      'docs/nats-server.md',
+      'docs/dependencies.md',
+    ]) {
       const text = await readFile(file, 'utf8');
       for (const [, target = ''] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
         expect(existsSync(join(file, '..', target)), `${file} links to ${target}`).toBe(true);
@@ -60,9 +72,13 @@ describe('the documents', () => {
   });
 
   it('name every package that is used, and no other', async () => {
-    const { dependencies } = JSON.parse(await readFile('package.json', 'utf8')) as { dependencies: Record<string, string> };
+    const { dependencies } = JSON.parse(await readFile('package.json', 'utf8')) as {
+      dependencies: Record<string, string>;
+    };
     const text = await readFile('docs/dependencies.md', 'utf8');
-    const named = [...text.matchAll(/^\| (.*?) \|/gm)].flatMap(([, cell = '']) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name));
+    const named = [...text.matchAll(/^\| (.*?) \|/gm)].flatMap(([, cell = '']) =>
+      [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name),
+    );
     expect(named.sort()).toEqual(Object.keys(dependencies).sort());
   });
 });
