@@ -70,7 +70,6 @@ export const commands: readonly CommandSpec[] = [
       'policies',
       'coordinators',
       'lease_ms',
-      'liveness_ms',
       'min_capability_match',
       'archive_after_ms',
       'max_log_bytes',

@@ -78,7 +78,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       await Promise.all(started.map((node) => node.launch()));
       // Only a start from nothing loses nothing by being made again.
       const isFresh = options.storage === 'memory' && plan.adopted === 0 && tries < maxTries;
-      await untilReady(nodes, isFresh ? { ...options, formationMs } : options);
+      await untilReady(nodes, isFresh ? { ...options, formationMs: formationMs * tries } : options);
     } catch (error) {
       await Promise.all(started.map((node) => node.stop()));
       // Someone took a port between its choice and its use.
@@ -132,10 +132,10 @@ class PortTaken extends FabricError {}
 
 /**
  * Fresh nodes elect a leader within 0.4 s, or, when their first votes split, after their election time-out of several
- * seconds. Beginning anew is faster than waiting for that.
+ * seconds. Beginning anew is faster than waiting for that; each time with more patience, for a machine may just be slow.
  */
 class NoLeader extends FabricError {}
-const formationMs = 2_500;
+const formationMs = 1_200;
 
 /** Waits for the health of all; the first node that ends, the time limit or an abort ends the wait. */
 async function untilReady(nodes: readonly Node[], options: ClusterOptions & { formationMs?: number }): Promise<void> {

@@ -106,11 +106,14 @@ const table = {
     'Where the nodes keep state; file survives the loss of all nodes and is slower',
   ),
   port: whole(0, 65_533, 0, 'N', 'First port of the nodes, which listen on N, N+1 and N+2; 0 means any free ports'),
-  console_port: whole(0, 65_535, 0, 'N', 'Port of the console and of /metrics; 0 means any free port'),
-  policies: path('policies', 'DIR', 'Policies of executor, proxy and governor'),
+  console_port: whole(0, 65_535, 0, 'N', 'Accepted for the console and /metrics, which this version does not have'),
+  policies: path(
+    'policies',
+    'DIR',
+    'Accepted for policies of executor, proxy and governor, which this version does not have',
+  ),
   coordinators: whole(1, 16, 1, 'N', 'Coordinator processes that `infrafabric up` starts'),
   lease_ms: whole(1_000, day, 30_000, 'MS', 'Lease of a claimed task that asks for none of its own'),
-  liveness_ms: whole(1_000, day, 30_000, 'MS', 'A swarm without a sign of life for so long is offline'),
   min_capability_match: {
     kind: 'number',
     schema: z.number().min(0).max(1),
