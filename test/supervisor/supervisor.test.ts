@@ -1,6 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pino from 'pino';
@@ -256,44 +253,3 @@ describe('the steps of a service', () => {
     ]);
   });
 });
-
-describe('infrafabric up', () => {
-  it('ends with 3 and says why when a service has to be given up', async () => {
-    const data = join(dir.path, 'data');
-    await mkdir(data, { mode: 0o700 });
-    const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
-    const child = spawn(process.execPath, [main, 'up', '--data-dir', data, '--nodes', '1'], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let [out, errors] = ['', ''];
-    child.stdout.on('data', (chunk) => (out += chunk));
-    child.stderr.on('data', (chunk) => (errors += chunk));
-    const ended = once(child, 'exit');
-    try {
-      await until('it is ready', () => out.includes('ready') || child.exitCode !== null, 30_000);
-      const { servers } = JSON.parse(await readFile(join(data, 'fabric.json'), 'utf8')) as { servers: string[] };
-      expect(servers).toHaveLength(1);
-      const pid = await witnessPid(data);
-      // Begun anew, the witness finds something that is no file.
-      for (const suffix of ['', '-wal', '-shm']) await rm(join(data, `witness.db${suffix}`), { force: true });
-      await mkdir(join(data, 'witness.db'));
-      process.kill(pid, 'SIGKILL');
-      await until('it has ended', () => child.exitCode !== null, 30_000);
-      expect(child.exitCode).toBe(3);
-      expect(errors).toMatch(/witness was given up/);
-    } finally {
-      child.kill('SIGTERM');
-      await ended;
-    }
-  }, 60_000);
-});
-
-/** The process that has the witness database of this directory open. */
-async function witnessPid(dataDir: string): Promise<number> {
-  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
-      if ((await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')) === join(dataDir, 'witness.db')) return Number(pid);
-    }
-  }
-  throw new Error('no witness runs');
-}
