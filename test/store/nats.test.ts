@@ -1,9 +1,11 @@
 import { jetstreamManager } from '@nats-io/jetstream';
+import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/nats-core';
 import pino from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { NatsRecordLog } from '../../src/store/nats-record-log.ts';
 import { NatsTimers } from '../../src/store/nats-timers.ts';
+import { recordFrom } from '../../src/store/record-message.ts';
 import type { Timer, TimerConsumer } from '../../src/store/timers.ts';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
 import { until } from '../support/temp.ts';
@@ -24,6 +26,36 @@ describe('the actor store over JetStream', () => {
     one: new NatsRecordLog(nc, cluster.namespace),
     other: new NatsRecordLog(await cluster.connect(), cluster.namespace),
   }));
+});
+
+describe('the bucket of the actors', () => {
+  it('shows any KV client the last record of an actor, and its history', async () => {
+    const id = freshId();
+    const log = new NatsRecordLog(nc, cluster.namespace);
+    const record = (n: number) => ({
+      v: 1,
+      kind: 'swarm',
+      id,
+      n,
+      event: { id: `${id}-${n}`, type: 'PAUSE' },
+      at: Date.now(),
+      by: 'operator',
+      trace_id: 'kv',
+      snapshot: { status: 'active' as const, value: 'registered', context: {} },
+    });
+    let expected = 0;
+    for (const n of [1, 2, 3]) {
+      const appended = await log.append([{ record: record(n), expected }], Date.now() + 10_000);
+      expected = appended.committed ? appended.revisions[0]! : Number.NaN;
+    }
+    const bucket = await new Kvm(nc).open(cluster.namespace.actorsBucket);
+    const entry = await bucket.get(`swarm.${id}`);
+    expect(entry?.revision).toBe(expected);
+    expect(recordFrom(entry!.value)).toMatchObject({ id, n: 3 });
+    const history: number[] = [];
+    for await (const { value } of await bucket.history({ key: `swarm.${id}` })) history.push(recordFrom(value).n);
+    expect(history).toEqual([1, 2, 3]);
+  });
 });
 
 describe('timers on JetStream', () => {
