@@ -11,9 +11,12 @@ export interface CommandContext {
   readonly out: Output;
   /** The configuration, from flags, environment and file. @throws FabricError INVALID_REQUEST */
   resolve(): Promise<ResolvedConfig>;
-  /** Aborted by Ctrl-C or SIGTERM; a second signal ends the process at once. */
+  /** Aborted by Ctrl-C or SIGTERM; another signal after a second ends the process at once. */
   readonly signal: AbortSignal;
 }
+
+/** Signals so close to each other count as one, milliseconds. */
+const repeatedMs = 1_000;
 
 export type CommandRun = (
   context: CommandContext,
@@ -67,9 +70,14 @@ export async function runCommandLine(
 ): Promise<ExitCode> {
   const json = argv.includes('--json');
   const interrupt = new AbortController();
+  let interruptedAt = 0;
   const stop = () => {
-    // The second signal forces.
-    if (interrupt.signal.aborted) process.exit(exitCodes.interrupted);
+    if (interrupt.signal.aborted) {
+      // A later signal forces; one that comes at once is the same again, as when npm passes on what the terminal sent.
+      if (performance.now() - interruptedAt > repeatedMs) process.exit(exitCodes.interrupted);
+      return;
+    }
+    interruptedAt = performance.now();
     interrupt.abort(interrupted());
   };
   process.on('SIGINT', stop);

@@ -91,7 +91,9 @@ describe('infrafabric up', () => {
     expect((await nodePids(dataDir)).sort()).toEqual(nodes.sort());
     expect(await json('task', 'show', 'before')).toMatchObject({ state: 'available' });
     expect((await run('task', 'create', 'after', '--type', 'x')).code).toBe(0);
+    // As npm does, which passes on the signal that the terminal has sent to the whole group.
     next.child.kill('SIGINT');
+    setTimeout(() => next.child.kill('SIGINT'), 50);
     expect((await next.finished).code).toBe(0);
     expect(await alive(nodes)).toEqual([]);
   });
