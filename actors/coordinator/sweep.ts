@@ -2,11 +2,12 @@
  * The net under the timers: looks through the index for tasks whose time has come, or whose owner has left, without
  * anyone having noticed. It may find what another process is about to do; the machines decide once.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { SwarmState } from '../../machines/swarm/context.ts';
 import { swarmMachine } from '../../machines/swarm/machine.ts';
 import type { Log } from '../../src/log.ts';
+import { Rounds } from '../../src/rounds.ts';
 import type { ActorStore } from '../../src/store/actor-store.ts';
+import { youngestTrimmedMs } from '../../src/store/streams.ts';
 import { type ActorLists, isOwnedState } from './lists.ts';
 import type { TaskOperations } from './task-operations.ts';
 
@@ -26,30 +27,19 @@ const mostPerSweep = 1_000;
 
 export class Sweep {
   readonly #options: SweepOptions;
-  readonly #stopping = new AbortController();
-  readonly #loop: Promise<void>;
+  readonly #rounds: Rounds;
 
   constructor(options: SweepOptions) {
     this.#options = options;
-    this.#loop = this.#run();
+    this.#rounds = new Rounds(
+      options.everyMs ?? 5_000,
+      async () => await this.#sweep(),
+      (error) => options.log.warn({ err: error }, 'a sweep was not finished; the next one goes on'),
+    );
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      await delay(this.#options.everyMs ?? 5_000, undefined, { signal }).catch(() => {});
-      if (signal.aborted) return;
-      try {
-        await this.#sweep();
-      } catch (error) {
-        this.#options.log.warn({ err: error }, 'a sweep was not finished; the next one goes on');
-      }
-    }
+    await this.#rounds.stop();
   }
 
   async #sweep(): Promise<void> {
@@ -64,7 +54,7 @@ export class Sweep {
       });
       for (const id of owned) await tasks.ownerLost(id, owner, 'unregistered');
     }
-    index.forgetTerminal(now - this.#options.archiveAfterMs);
+    index.forgetTerminal(now - Math.max(this.#options.archiveAfterMs, youngestTrimmedMs));
   }
 
   /** Owners of tasks that are not registered any more. */

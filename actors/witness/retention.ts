@@ -3,12 +3,12 @@
  * that live on, the last record stays. Nothing goes that the witness has not stored, and nothing young enough for a
  * writer to be still in doubt about it.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { DeliverPolicy, type JetStreamManager, type JsMsg, jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Log } from '../../src/log.ts';
 import type { Namespace } from '../../src/namespace.ts';
-import { duplicateWindowMs } from '../../src/store/streams.ts';
+import { Rounds } from '../../src/rounds.ts';
+import { youngestTrimmedMs } from '../../src/store/streams.ts';
 import { raiseTrimMark } from './trim-mark.ts';
 
 export interface RetentionOptions {
@@ -24,16 +24,13 @@ export interface RetentionOptions {
   readonly everyMs?: number;
 }
 
-/** A write in doubt is looked up within this time; younger records are needed for that. */
-export const youngestTrimmedMs = 2 * duplicateWindowMs;
 /** An actor that lives on is trimmed when so many of its records lie behind the last one. */
 const historyKept = 64;
 const mostPerRound = 10_000;
 
 export class Retention {
   readonly #options: RetentionOptions;
-  readonly #stopping = new AbortController();
-  readonly #loop: Promise<void>;
+  readonly #rounds: Rounds;
   /** Everything before this sequence has been looked at. */
   #next = 1;
   /** Actors that live on: how many of their records were passed since they were last trimmed. */
@@ -41,25 +38,17 @@ export class Retention {
 
   constructor(options: RetentionOptions) {
     this.#options = options;
-    this.#loop = this.#run();
+    this.#rounds = new Rounds(
+      options.everyMs ?? 10_000,
+      async (signal) => {
+        while ((await this.round()) && !signal.aborted);
+      },
+      (error) => options.log.warn({ err: error }, 'the log was not trimmed; the next round goes on'),
+    );
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      await delay(this.#options.everyMs ?? 10_000, undefined, { signal }).catch(() => {});
-      if (signal.aborted) return;
-      try {
-        while ((await this.round()) && !signal.aborted);
-      } catch (error) {
-        this.#options.log.warn({ err: error }, 'the log was not trimmed; the next round goes on');
-      }
-    }
+    await this.#rounds.stop();
   }
 
   /** Looks at the next records that are old enough; says whether there may be more. */

@@ -35,6 +35,9 @@ export function reservedBytes(maxLogBytes: number): number {
 /** How long a repeated message id is recognised, milliseconds. */
 export const duplicateWindowMs = 120_000;
 
+/** Records younger than this are never trimmed, milliseconds: a write in doubt is looked up among them. */
+export const youngestTrimmedMs = 2 * duplicateWindowMs;
+
 /** The configuration of every stream of a fabric. */
 export function streamConfigs(ns: Namespace, options: StreamsOptions): StreamConfig[] {
   const common = {
