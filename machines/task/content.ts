@@ -32,7 +32,7 @@ export function contentOf(event: CreateTask): TaskContent {
     cost_estimate: event.cost_estimate ?? null,
     metadata: event.metadata ?? {},
     concurrency_key: event.concurrency_key ?? null,
-    concurrency_limit: event.concurrency_limit ?? null,
+    concurrency_limit: event.concurrency_limit ?? (event.concurrency_key == null ? null : 1),
     singleton_key: event.singleton_key ?? null,
   };
 }
@@ -54,8 +54,12 @@ export function invalidContent(content: TaskContent): { field: string; value: Js
     return { field: 'not_before', value: not_before, allowed: 'milliseconds since 1970' };
   if (cost_estimate !== null && !isUsd(cost_estimate))
     return { field: 'cost_estimate', value: cost_estimate, allowed: 'dollars from 0 with at most six decimals' };
-  if (concurrency_limit !== null && !whole(concurrency_limit, 1))
-    return { field: 'concurrency_limit', value: concurrency_limit, allowed: 'a whole number from 1' };
+  if (concurrency_limit !== null && !(whole(concurrency_limit, 1) && content.concurrency_key !== null))
+    return {
+      field: 'concurrency_limit',
+      value: concurrency_limit,
+      allowed: 'a whole number from 1, with a concurrency_key',
+    };
   return undefined;
 }
 

@@ -40,7 +40,7 @@ export interface TaskContent {
   /** Dollars that a claim reserves. */
   cost_estimate: number | null;
   metadata: { [key: string]: Json };
-  /** Tasks of one key run at most `concurrency_limit` at a time. */
+  /** Of the tasks of one key at most `concurrency_limit`, 1 if it is not said, are owned at a time. */
   concurrency_key: string | null;
   concurrency_limit: number | null;
   /** At most one open task of this key exists. */

@@ -26,6 +26,7 @@ type JsonObject = { readonly [key: string]: Json };
 const components = new Map([
   ['task', 'IF.coordinator'],
   ['blocker', 'IF.coordinator'],
+  ['semaphore', 'IF.coordinator'],
   ['swarm', 'IF.governor'],
   ['approval', 'IF.governor'],
   ['execution', 'IF.executor'],
