@@ -5,62 +5,77 @@
  */
 import { AckPolicy, type Consumer, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { type NatsConnection, nanos } from '@nats-io/nats-core';
-import { type Backoff, backOff } from '../backoff.ts';
+import type { Json } from '../../machines/record.ts';
 import { soonMissed } from '../bus/consuming.ts';
-import { isClosed } from '../bus/jetstream-answer.ts';
-import { decodeBody, encodeBody } from '../data/codec.ts';
+import { decodeBody } from '../data/codec.ts';
 import { FabricError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Namespace } from '../namespace.ts';
-import { latestTime, type Timer, type TimerConsumer, type Timers } from './timers.ts';
+import { SubjectHeads, type SubjectHeadsOptions } from './subject-heads.ts';
+import { latestTime, type PendingTimer, type Timer, type TimerConsumer, type Timers } from './timers.ts';
 
-export interface NatsTimersOptions {
+export interface NatsTimersOptions extends SubjectHeadsOptions {
   readonly nc: NatsConnection;
   readonly namespace: Namespace;
   readonly log: Log;
 }
 
 const consumerName = 'timers';
-/** A due message that nobody takes for this long is left to the sweep. */
-const dueKeptFor = '1h';
-const betweenTries: Backoff = { first: 20, max: 500 };
-const setDeadlineMs = 10_000;
+/** A due message that nobody takes for this long is left to the sweep; until then it takes memory on every node. */
+const dueKeptFor = '60s';
 
 export class NatsTimers implements Timers {
   readonly #options: NatsTimersOptions;
+  readonly #heads: SubjectHeads;
 
   constructor(options: NatsTimersOptions) {
     this.#options = options;
+    this.#heads = new SubjectHeads(options.nc, options.namespace.timersStream, options);
   }
 
-  async set({ what, id, at }: Timer): Promise<void> {
-    const { nc, namespace } = this.#options;
-    if (at > latestTime) {
+  async set(timer: Timer): Promise<number> {
+    // Without a condition there is always a revision.
+    return (await this.#schedule(timer)) ?? 0;
+  }
+
+  async get(what: string, id: string): Promise<PendingTimer | undefined> {
+    const head = await this.#heads.read(this.#options.namespace.timerSubject(what, id));
+    const timer = head && timerOf(head.body);
+    if (!timer) return undefined;
+    const { at, data } = timer;
+    return { at, revision: head.revision, ...(data === undefined ? {} : { data }) };
+  }
+
+  async replace(timer: Timer, expectedRevision: number): Promise<number | undefined> {
+    const revision = await this.#schedule(timer, expectedRevision);
+    if (revision !== undefined || expectedRevision !== 0) return revision;
+    // What was cancelled a moment ago is still there, and is no timer.
+    const head = await this.#heads.read(this.#options.namespace.timerSubject(timer.what, timer.id));
+    if (head && timerOf(head.body)) return undefined;
+    return await this.#schedule(timer, head?.revision ?? 0);
+  }
+
+  /** A message that is no schedule takes the place of the one that was, and is gone a second later. */
+  async cancel(what: string, id: string, onlyRevision?: number): Promise<void> {
+    const subject = this.#options.namespace.timerSubject(what, id);
+    await this.#heads.write(subject, {}, { 'Nats-Rollup': 'sub', 'Nats-TTL': '1s' }, onlyRevision);
+  }
+
+  async #schedule({ what, id, at, data }: Timer, expected?: number): Promise<number | undefined> {
+    const { namespace } = this.#options;
+    if (!(at <= latestTime)) {
       throw new FabricError(
         'INVALID_REQUEST',
         `the timer ${what} of ${id} is set to ${at}; the latest time is ${latestTime}`,
       );
     }
-    const js = jetstream(nc);
-    const deadline = Date.now() + setDeadlineMs;
-    const body = encodeBody({ what, id, at }, 'json');
-    const schedule = { specification: new Date(at), target: namespace.dueSubject(what, id), ttl: dueKeptFor };
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await js.publish(namespace.timerSubject(what, id), body, { schedule, timeout: 1_000 });
-        return;
-      } catch (error) {
-        if (isClosed(error) || Date.now() >= deadline) {
-          throw new FabricError(
-            'UNAVAILABLE',
-            `the timer ${what} of ${id} could not be set; the sweep will find it`,
-            undefined,
-            { cause: error },
-          );
-        }
-      }
-      await backOff(betweenTries, attempt);
-    }
+    const body = data === undefined ? { what, id, at } : { what, id, at, data };
+    const schedule = {
+      'Nats-Schedule': `@at ${new Date(at).toISOString()}`,
+      'Nats-Schedule-Target': namespace.dueSubject(what, id),
+      'Nats-Schedule-TTL': dueKeptFor,
+    };
+    return await this.#heads.write(namespace.timerSubject(what, id), body, schedule, expected);
   }
 
   async consume(handler: (timer: Timer) => Promise<void>): Promise<TimerConsumer> {
@@ -85,7 +100,7 @@ export class NatsTimers implements Timers {
   async #handle(message: JsMsg, handler: (timer: Timer) => Promise<void>): Promise<void> {
     let timer: Timer | undefined;
     try {
-      timer = timerOf(message.data);
+      timer = timerOf(bodyOf(message.data));
       if (!timer) {
         this.#options.log.error({ subject: message.subject }, 'what was due is no timer; it is dropped');
         message.term();
@@ -119,14 +134,16 @@ export class NatsTimers implements Timers {
   }
 }
 
-/** Undefined for anything but a timer. */
-function timerOf(body: Uint8Array): Timer | undefined {
-  let timer: Partial<Timer>;
+function bodyOf(bytes: Uint8Array): Record<string, unknown> {
   try {
-    timer = decodeBody(body, 'json');
+    return decodeBody(bytes, 'json');
   } catch {
-    return undefined;
+    return {};
   }
-  const { what, id, at } = timer;
-  return typeof what === 'string' && typeof id === 'string' && typeof at === 'number' ? { what, id, at } : undefined;
+}
+
+/** Undefined for anything but a timer. */
+function timerOf({ what, id, at, data }: Readonly<Record<string, unknown>>): Timer | undefined {
+  if (typeof what !== 'string' || typeof id !== 'string' || typeof at !== 'number') return undefined;
+  return data === undefined ? { what, id, at } : { what, id, at, data: data as Json };
 }
