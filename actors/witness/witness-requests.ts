@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { isId, operatorId } from '../../machines/address.ts';
 import { type Operation, operation } from '../../src/bus/operation.ts';
 import { FabricError } from '../../src/errors.ts';
+import type { Journal } from '../../src/store/journal.ts';
 import { newId } from '../../src/store/unique-id.ts';
 import type { WitnessDatabase } from '../../src/witness/database.ts';
 import { cost, json, limit, name, time } from '../coordinator/fields.ts';
-import type { Journal } from './journal.ts';
 
 const id = z.string().refine(isId, { error: 'must be segments of letters, digits, _ and - joined by single dots' });
 /** Component names that begin so are the fabric's own. */

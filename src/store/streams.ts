@@ -1,6 +1,7 @@
 /**
  * The streams and buckets of a fabric and their configuration. None of them drops history by itself: the audited ones
- * have no per-key limit, refuse writes when full, and are trimmed only behind the witness.
+ * have no per-key limit, refuse writes when full, and are trimmed only behind the witness. Mailboxes, too, refuse what they
+ * have no room for, and keep a message until it is acknowledged, or reported as undelivered.
  */
 import {
   AckPolicy,
@@ -12,6 +13,7 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/nats-core';
+import { isClosed } from '../bus/jetstream-answer.ts';
 import { FabricError } from '../errors.ts';
 import type { Namespace } from '../namespace.ts';
 
@@ -23,7 +25,6 @@ export interface StreamsOptions {
 }
 
 const MiB = 1024 * 1024;
-const hour = 3_600_000;
 
 const shares = { bus: 256 * MiB, journal: 256 * MiB, timers: 128 * MiB, inbox: 256 * MiB } as const;
 
@@ -37,6 +38,12 @@ export const duplicateWindowMs = 120_000;
 
 /** Records younger than this are never trimmed, milliseconds: a write in doubt is looked up among them. */
 export const youngestTrimmedMs = 2 * duplicateWindowMs;
+
+/** Unread messages of one type in one mailbox; more are refused. */
+export const mailboxLimit = 10_000;
+
+/** How long a mailbox waits for an acknowledgement before it delivers again, milliseconds. */
+export const mailboxAckWaitMs = 10_000;
 
 /** The configuration of every stream of a fabric. */
 export function streamConfigs(ns: Namespace, options: StreamsOptions): StreamConfig[] {
@@ -86,10 +93,12 @@ export function streamConfigs(ns: Namespace, options: StreamsOptions): StreamCon
       ...common,
       name: ns.inboxStream,
       subjects: [`${ns.root}.inbox.>`],
-      discard: DiscardPolicy.Old,
+      // What is acknowledged is gone, so that the limits count what is unread.
+      retention: RetentionPolicy.Workqueue,
+      discard: DiscardPolicy.New,
+      discard_new_per_subject: true,
       max_bytes: shares.inbox,
-      max_age: nanos(7 * 24 * hour),
-      max_msgs_per_subject: 10_000,
+      max_msgs_per_subject: mailboxLimit,
     },
   ];
   return configs as unknown as StreamConfig[];
@@ -101,38 +110,49 @@ export async function ensureStreams(jsm: JetStreamManager, ns: Namespace, option
 }
 
 async function ensureStream(jsm: JetStreamManager, config: StreamConfig): Promise<void> {
+  await made(`the stream ${config.name}`, async () => await jsm.streams.add(config));
+}
+
+/** Tries until the cluster takes it; what exists already, with whatever configuration, is left as it is. */
+async function made(what: string, make: () => Promise<unknown>): Promise<void> {
   const until = Date.now() + 15_000;
   for (;;) {
     try {
-      await jsm.streams.add(config);
+      await make();
       return;
     } catch (error) {
       const isApi = error instanceof JetStreamApiError;
-      if (isApi && error.code === streamNameInUse) return;
-      if ((isApi && error.status !== 503 && error.code !== notEnoughPeers) || Date.now() >= until) {
+      if (isApi && nameInUse.has(error.code)) return;
+      const isFinal = isApi ? error.status !== 503 && error.code !== notEnoughPeers : isClosed(error);
+      if (isFinal || Date.now() >= until) {
         const why = error instanceof Error ? error.message : String(error);
-        throw new FabricError('UNAVAILABLE', `the stream ${config.name} cannot be made: ${why}`, undefined, {
-          cause: error,
-        });
+        throw new FabricError('UNAVAILABLE', `${what} cannot be made: ${why}`, undefined, { cause: error });
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
 }
 
-/** A stream of this name exists with another configuration. */
-const streamNameInUse = 10058;
+/** A stream, or a consumer, of this name exists with another configuration. */
+const nameInUse: ReadonlySet<number> = new Set([10058, 10148]);
 /** Right after formation not every node is known to offer its memory yet. */
 const notEnoughPeers = 10005;
 
-/** The mailbox consumer of a swarm: durable, made for the swarm, which may only pull from it and acknowledge. */
-export async function ensureMailbox(jsm: JetStreamManager, ns: Namespace, swarmId: string): Promise<void> {
-  await jsm.consumers.add(ns.inboxStream, {
-    durable_name: ns.mailboxConsumer(swarmId),
-    filter_subject: `${ns.root}.inbox.${swarmId}.>`,
-    ack_policy: AckPolicy.Explicit,
-    // Short: a message that left for a swarm which was just gone comes again after this time.
-    ack_wait: nanos(10_000),
-    max_ack_pending: 256,
-  });
+/**
+ * The consumer of a mailbox, of a swarm or of the operators: durable, made for its reader, who pulls from it and
+ * acknowledges. Messages come oldest first; one that is not acknowledged comes again. @throws FabricError UNAVAILABLE
+ */
+export async function ensureMailbox(jsm: JetStreamManager, ns: Namespace, readerId: string): Promise<void> {
+  await made(
+    `the mailbox of ${readerId}`,
+    async () =>
+      await jsm.consumers.add(ns.inboxStream, {
+        durable_name: ns.mailboxConsumer(readerId),
+        filter_subject: ns.mailboxSubject(readerId, '>'),
+        ack_policy: AckPolicy.Explicit,
+        // Short: a message that left for a reader who was just gone comes again after this time.
+        ack_wait: nanos(mailboxAckWaitMs),
+        max_ack_pending: 256,
+      }),
+  );
 }
