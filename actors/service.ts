@@ -17,11 +17,15 @@ export interface ServiceSettings {
   readonly min_capability_match: number;
   /** The lease of a task that asks for none of its own, milliseconds. */
   readonly lease_ms: number;
+  /** A swarm without a request for so long is offline, milliseconds. */
+  readonly liveness_ms: number;
   readonly circuit_breaker_failure_threshold: number;
   /** US dollars. */
   readonly max_cost_per_task: number;
   /** How long terminal actors stay in the log, milliseconds. */
   readonly archive_after_ms: number;
+  /** How long a mailbox message may stay unacknowledged, milliseconds. */
+  readonly mailbox_max_age_ms: number;
 }
 
 export interface RunningService {

@@ -11,6 +11,8 @@ export function serviceSettings(config: Config): ServiceSettings {
     data_dir: config.data_dir,
     min_capability_match: config.min_capability_match,
     lease_ms: config.lease_ms,
+    liveness_ms: config.liveness_ms,
     archive_after_ms: config.archive_after_ms,
+    mailbox_max_age_ms: config.mailbox_max_age_ms,
   };
 }

@@ -26,6 +26,8 @@ export const jsCode = {
   /** A message id of the batch is known: the batch was applied before. */
   batchDuplicateId: 10201,
   batchTooManyInFlight: 10210,
+  /** The batch has more messages than this server takes in one. */
+  batchTooLarge: 10199,
   insufficientResources: 10023,
   accountLimit: 10002,
   storeFull: 10077,

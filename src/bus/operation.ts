@@ -12,6 +12,8 @@ export interface Request<Body> {
 export interface Operation {
   /** Answers a request whose body is decoded but not yet checked. @throws FabricError */
   run(caller: string, body: Record<string, unknown>): Promise<unknown>;
+  /** Its requests may wait for long, and do not count as work in flight: it limits by itself how many there are. */
+  readonly parks?: boolean;
 }
 
 /** Who may call an operation: any swarm and the operator, or the operator only. */
@@ -20,10 +22,12 @@ export type Audience = 'swarm' | 'operator';
 export function operation<Shape extends z.ZodRawShape>(
   shape: Shape,
   handle: (request: Request<z.output<z.ZodObject<Shape, z.core.$strict>>>) => Promise<unknown>,
-  audience: Audience = 'swarm',
+  options: Audience | { readonly audience?: Audience; readonly parks?: boolean } = 'swarm',
 ): Operation {
   const schema = z.strictObject(shape);
+  const { audience = 'swarm', parks = false } = typeof options === 'string' ? { audience: options } : options;
   return {
+    parks,
     async run(caller, body) {
       if (audience === 'operator' && caller !== 'operator') {
         throw new FabricError('UNAUTHORIZED', `${caller} may not do this: it is for operators`);

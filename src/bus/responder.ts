@@ -21,10 +21,18 @@ export interface ResponderOptions {
   readonly log: Log;
   /** Whether several responders share the requests, each taking some, or each gets all. Default true. */
   readonly shared?: boolean;
-  /** Requests of one caller at a time; more are answered `RATE_LIMITED`. Default 512. */
+  /**
+   * Requests of one caller at a time; more are answered `RATE_LIMITED`. Default 512. Those of operations that park are
+   * limited by the operation and do not count, here and below.
+   */
   readonly maxInFlightPerCaller?: number;
   /** Requests at a time of all callers together. Default 4,096. */
   readonly maxInFlight?: number;
+  /**
+   * Called with the sender of each request that is acted on, before anything else; what it returns, if anything, is waited
+   * for before the operation runs. It does not reject.
+   */
+  readonly onCaller?: (caller: string) => Promise<void> | undefined;
   /** Called with the outcome of each request, for metrics. */
   readonly onAnswer?: (op: string, code: string, ms: number) => void;
 }
@@ -38,6 +46,8 @@ export class Responder {
   readonly #options: ResponderOptions;
   readonly #inFlight = new Map<string, number>();
   readonly #running = new Set<Promise<void>>();
+  /** How many of those that run are of operations that park. */
+  #parked = 0;
   readonly #subscription: ReturnType<NatsConnection['subscribe']>;
   #ignoredCount = 0;
   #ignoredSaidAt = Number.NEGATIVE_INFINITY;
@@ -87,7 +97,7 @@ export class Responder {
     const encoding = encodingOf(message.data, message.headers?.get('Content-Type'));
     let reply: unknown;
     let code = 'ok';
-    this.#inFlight.set(caller, (this.#inFlight.get(caller) ?? 0) + 1);
+    const leave = this.#enter(caller, op);
     try {
       reply = { ok: true, result: await this.#run(message, caller, op, encoding) };
     } catch (error) {
@@ -97,28 +107,47 @@ export class Responder {
       code = wire.code;
       reply = { ok: false, error: wire };
     }
-    const left = (this.#inFlight.get(caller) ?? 1) - 1;
-    if (left > 0) this.#inFlight.set(caller, left);
-    else this.#inFlight.delete(caller);
+    leave();
     this.#respond(message, reply, encoding);
     this.#options.onAnswer?.(op, code, performance.now() - startedAt);
   }
 
+  /** Counts a request as work in flight, or as parked; answers with what ends that. */
+  #enter(caller: string, op: string): () => void {
+    if (this.#operation(op)?.parks) {
+      this.#parked++;
+      return () => this.#parked--;
+    }
+    this.#inFlight.set(caller, (this.#inFlight.get(caller) ?? 0) + 1);
+    return () => {
+      const left = (this.#inFlight.get(caller) ?? 1) - 1;
+      if (left > 0) this.#inFlight.set(caller, left);
+      else this.#inFlight.delete(caller);
+    };
+  }
+
+  #operation(op: string): Operation | undefined {
+    const { operations } = this.#options;
+    return Object.hasOwn(operations, op) ? operations[op] : undefined;
+  }
+
   async #run(message: Msg, caller: string, op: string, encoding: Encoding): Promise<unknown> {
     const { operations, service, maxInFlight = 4_096, maxInFlightPerCaller = 512 } = this.#options;
+    const welcomed = this.#options.onCaller?.(caller);
     if (message.data.length > maxRequestBytes) {
       throw new FabricError(
         'PAYLOAD_TOO_LARGE',
         `the request has ${message.data.length} bytes, the limit is ${maxRequestBytes}`,
       );
     }
-    if (this.#running.size > maxInFlight || (this.#inFlight.get(caller) ?? 0) > maxInFlightPerCaller) {
+    const inFlight = this.#running.size - this.#parked;
+    if (inFlight > maxInFlight || (this.#inFlight.get(caller) ?? 0) > maxInFlightPerCaller) {
       throw new FabricError(
         'RATE_LIMITED',
         `more than ${maxInFlightPerCaller} requests of ${caller} are in flight; wait for answers before sending more`,
       );
     }
-    const operation = Object.hasOwn(operations, op) ? operations[op] : undefined;
+    const operation = this.#operation(op);
     if (!operation) {
       throw new FabricError(
         'INVALID_REQUEST',
@@ -126,6 +155,7 @@ export class Responder {
       );
     }
     const body = decodeBody(message.data, encoding);
+    if (welcomed) await welcomed;
     return await operation.run(caller, Object.hasOwn(bodyNamesTarget, service) ? body : withoutCaller(caller, body));
   }
 

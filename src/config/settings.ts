@@ -114,6 +114,7 @@ const table = {
   ),
   coordinators: whole(1, 16, 1, 'N', 'Coordinator processes that `infrafabric up` starts'),
   lease_ms: whole(1_000, day, 30_000, 'MS', 'Lease of a claimed task that asks for none of its own'),
+  liveness_ms: whole(1_000, day, 30_000, 'MS', 'A swarm without a request for so long is offline, and its tasks go back'),
   min_capability_match: {
     kind: 'number',
     schema: z.number().min(0).max(1),
@@ -129,6 +130,13 @@ const table = {
     3_600_000,
     'MS',
     'How long finished actors stay in the store; the witness keeps them for good',
+  ),
+  mailbox_max_age_ms: whole(
+    1_000,
+    365 * day,
+    7 * day,
+    'MS',
+    'A mailbox message that is not acknowledged for so long is reported as undelivered and removed',
   ),
   max_log_bytes: whole(
     16_777_216,

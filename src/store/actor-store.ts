@@ -33,6 +33,7 @@ export type Proposal<Answer> =
 
 export interface PlanView {
   readonly get: Reading['get'];
+  readonly confirm: Reading['confirm'];
   readonly presumeAbsent: Reading['presumeAbsent'];
   /** The time of the decision, milliseconds since 1970; events carry it as `at`. */
   readonly now: number;
@@ -144,7 +145,12 @@ export class ActorStore {
       mayPresume: first,
       distrusted,
     });
-    const view: PlanView = { get: reading.get.bind(reading), presumeAbsent: reading.presumeAbsent.bind(reading), now };
+    const view: PlanView = {
+      get: reading.get.bind(reading),
+      confirm: reading.confirm.bind(reading),
+      presumeAbsent: reading.presumeAbsent.bind(reading),
+      now,
+    };
     let proposal: Proposal<Answer>;
     let writes: Write[] = [];
     try {

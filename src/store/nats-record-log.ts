@@ -205,6 +205,11 @@ function judge(answer: PublishAnswer, prepared: readonly Prepared[]): Try {
     case jsCode.accountLimit:
     case jsCode.insufficientResources:
       return { kind: 'full', why: error.description };
+    case jsCode.batchTooLarge:
+      throw new FabricError(
+        'PAYLOAD_TOO_LARGE',
+        `these servers take fewer than ${prepared.length} transitions in a commit (${error.description}); raise max_msgs of a batch in their configuration`,
+      );
     default: {
       const actors = prepared.map(({ write }) => formatRef(write.record)).slice(0, 3);
       throw new FabricError(

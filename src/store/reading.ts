@@ -59,6 +59,13 @@ export class Reading {
     return known.state as ActorState<C>;
   }
 
+  /** As `get`, but as the log's leader says during this attempt: for what a plan leaves out because of it. */
+  async confirm<C>(machine: ActorMachine<C, never>, id: string): Promise<ActorState<C>> {
+    const ref = { kind: machine.kind, id };
+    const known = this.#reads.get(formatRef(ref));
+    return (known?.confirmed ? known : await this.#load(machine, ref)).state as ActorState<C>;
+  }
+
   /** Like `get`, but at first takes an actor that is not resident to be absent: for creation, which the commit verifies. */
   async presumeAbsent<C>(machine: ActorMachine<C, never>, id: string): Promise<ActorState<C>> {
     const ref = { kind: machine.kind, id };

@@ -42,8 +42,8 @@ export interface RecordLog {
   history(ref: ActorRef): AsyncIterable<StoredRecord>;
 }
 
-/** The most writes in one commit (the server's `max_msgs` of a batch). */
-export const maxWrites = 1_000;
+/** The most writes in one commit (`max_msgs` of a batch in nats.conf; a server that is not told so takes 1,000). */
+export const maxWrites = 1_100;
 
 /** The largest encoded record, bytes; the servers take messages of 8 MB. */
 export const maxRecordBytes = 4 * 1024 * 1024;

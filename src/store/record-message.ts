@@ -47,12 +47,15 @@ interface TaskFacts {
   readonly task_type: string;
   readonly owner: string | null;
   readonly priority: number;
+  readonly depends_on: readonly string[];
 }
 
 function setTaskHeaders(h: MsgHdrs, task: TaskFacts): void {
   h.set('IF-Type', task.task_type);
   if (task.owner) h.set('IF-Owner', task.owner);
   h.set('IF-Priority', String(task.priority));
+  // Whoever trims the log must know which tasks keep others, without decoding all of them.
+  if (task.depends_on.length > 0) h.set('IF-Depends', String(task.depends_on.length));
 }
 
 function messageIdOf({ record, expected }: Write): string {
