@@ -26,7 +26,9 @@ try {
     lease_ms: 30_000,
     circuit_breaker_failure_threshold: 3,
     max_cost_per_task: 10,
+    liveness_ms: 30_000,
     archive_after_ms: 3_600_000,
+    mailbox_max_age_ms: 604_800_000,
   };
   const coordinator = await Coordinator.start({ nc, namespace: cluster.namespace, log: cluster.log, settings });
   await coordinator.swarms.register(swarm, { capabilities: ['bench:claim'], cost_per_hour: 0 });

@@ -3,7 +3,7 @@
  * and sweeps. What a list shows of an actor is then read from the log itself.
  */
 import { stateName } from '../../machines/record.ts';
-import type { TaskContext } from '../../machines/task/context.ts';
+import { ownedStates, type TaskContext } from '../../machines/task/context.ts';
 import type { StoredRecord } from '../../src/store/record-log.ts';
 
 export interface IndexEntry {
@@ -19,27 +19,40 @@ export interface IndexEntry {
 
 export class ActorIndex {
   readonly #entries = new Map<string, IndexEntry>();
+  /** Waiting tasks that wait for nothing but their time. */
+  readonly #timed = new Set<string>();
+  /** Owned tasks, by owner. */
+  readonly #owned = new Map<string, Set<string>>();
+  /** Actors in the order in which they were seen to have ended; some may be gone. */
+  #ended: string[] = [];
   /** The ids in order, but for the newest; it may hold some that are gone. */
   #sorted: string[] = [];
   #newest: string[] = [];
 
   apply({ record, revision }: StoredRecord): void {
-    const present = this.#entries.get(record.id);
+    const { id } = record;
+    const present = this.#entries.get(id);
     if (present && present.revision >= revision) return;
-    if (!present) this.#newest.push(record.id);
+    if (!present) this.#newest.push(id);
     const state = stateName(record.snapshot.value);
     const { owner = null, due_at = null, open_dependencies = [] } = record.snapshot.context as Partial<TaskContext>;
-    this.#entries.set(record.id, {
+    const entry = {
       state,
       owner,
       due_at: state === 'waiting' && open_dependencies.length === 0 ? due_at : null,
       ended_at: record.snapshot.status === 'done' ? record.at : null,
       revision,
-    });
+    };
+    this.#unlink(id, present);
+    this.#entries.set(id, entry);
+    if (entry.due_at !== null) this.#timed.add(id);
+    if (owner !== null && isOwnedState(state)) addTo(this.#owned, owner, id);
+    if (entry.ended_at !== null && present?.ended_at == null) this.#ended.push(id);
   }
 
   /** Forgets an actor whose records were archived. */
   remove(id: string): void {
+    this.#unlink(id, this.#entries.get(id));
     this.#entries.delete(id);
   }
 
@@ -49,17 +62,42 @@ export class ActorIndex {
 
   /** Forgets actors that ended before this time, milliseconds since 1970: their records are being archived. */
   forgetTerminal(before: number): void {
-    for (const [id, { ended_at }] of this.#entries) {
-      if (ended_at !== null && ended_at < before) this.remove(id);
+    let gone = 0;
+    for (const id of this.#ended) {
+      const ended_at = this.#entries.get(id)?.ended_at ?? null;
+      if (ended_at !== null && ended_at >= before) break;
+      if (ended_at !== null) this.remove(id);
+      gone++;
     }
+    if (gone > 0) this.#ended = this.#ended.slice(gone);
+  }
+
+  /** Tasks whose time had come by `now`, milliseconds since 1970; at most `limit`. */
+  due(now: number, limit: number): string[] {
+    const due: string[] = [];
+    for (const id of this.#timed) {
+      if (due.length >= limit) break;
+      if ((this.#entries.get(id)?.due_at ?? Number.POSITIVE_INFINITY) <= now) due.push(id);
+    }
+    return due;
   }
 
   /** Everyone who owns a task now. */
-  owners(): Set<string> {
-    const owners = new Set<string>();
-    for (const { owner, ended_at } of this.#entries.values())
-      if (owner !== null && ended_at === null) owners.add(owner);
-    return owners;
+  owners(): string[] {
+    return [...this.#owned.keys()];
+  }
+
+  /** Ids of the tasks that a swarm owns now. */
+  ownedBy(owner: string): string[] {
+    return [...(this.#owned.get(owner) ?? [])];
+  }
+
+  #unlink(id: string, entry: IndexEntry | undefined): void {
+    if (!entry) return;
+    this.#timed.delete(id);
+    if (entry.owner === null) return;
+    const owned = this.#owned.get(entry.owner);
+    if (owned?.delete(id) && owned.size === 0) this.#owned.delete(entry.owner);
   }
 
   get size(): number {
@@ -102,6 +140,16 @@ export class ActorIndex {
     this.#sorted = merged;
     return merged;
   }
+}
+
+export function isOwnedState(state: string): boolean {
+  return (ownedStates as readonly string[]).includes(state);
+}
+
+function addTo(sets: Map<string, Set<string>>, key: string, id: string): void {
+  const set = sets.get(key);
+  if (set) set.add(id);
+  else sets.set(key, new Set([id]));
 }
 
 /** The position of the first id that is greater; the list is sorted. */

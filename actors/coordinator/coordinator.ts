@@ -1,73 +1,155 @@
 /**
- * The coordinator: answers `task.*` and `swarm.*`. Any number of coordinators may run, in any number of processes; none
- * owns an actor, and one that dies loses nothing.
+ * The coordinator: answers `task.*`, `blocker.*` and `swarm.*`. Any number of coordinators may run, in any number of
+ * processes; none owns an actor, and one that dies loses nothing.
  */
-import { jetstreamManager } from '@nats-io/jetstream';
-import { stateName } from '../../machines/record.ts';
-import type { TaskContext } from '../../machines/task/context.ts';
+import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
+import { operatorId } from '../../machines/address.ts';
 import { Responder } from '../../src/bus/responder.ts';
 import { systemClock } from '../../src/clock.ts';
-import { type MailboxGate, openMailboxGate } from '../../src/identity/mailbox-gate.ts';
+import { openMailboxGate } from '../../src/identity/mailbox-gate.ts';
 import { ActorStore } from '../../src/store/actor-store.ts';
 import { readEpoch } from '../../src/store/epoch.ts';
-import { type EpochWatch, watchEpoch } from '../../src/store/epoch-watch.ts';
+import { watchEpoch } from '../../src/store/epoch-watch.ts';
 import { type Follower, follow } from '../../src/store/follower.ts';
 import { GroupCommit } from '../../src/store/group-commit.ts';
+import { Journal } from '../../src/store/journal.ts';
 import { Lanes } from '../../src/store/lanes.ts';
 import { NatsRecordLog } from '../../src/store/nats-record-log.ts';
 import { NatsTimers } from '../../src/store/nats-timers.ts';
 import type { StoredRecord } from '../../src/store/record-log.ts';
-import { ensureMailbox } from '../../src/store/streams.ts';
-import type { TimerConsumer } from '../../src/store/timers.ts';
+import { NatsRegisters } from '../../src/store/registers.ts';
+import { ensureMailbox, youngestTrimmedMs } from '../../src/store/streams.ts';
 import { newId } from '../../src/store/unique-id.ts';
 import type { Epoch } from '../../src/witness/epoch.ts';
 import type { RunningService, ServiceContext } from '../service.ts';
+import { BlockerOperations } from './blocker-operations.ts';
+import { blockerRequests } from './blocker-requests.ts';
+import { Dependents } from './dependents.ts';
+import { DueTasks } from './due-tasks.ts';
+import { leaseTimer } from './lease-timers.ts';
+import { Leases } from './leases.ts';
 import { ActorLists, listedKinds } from './lists.ts';
+import { Liveness } from './liveness.ts';
+import { Mailboxes } from './mailboxes.ts';
+import { NextTask } from './next-task.ts';
+import { noticeOf } from './notices.ts';
+import { pushRequests } from './push-requests.ts';
+import { Settling } from './settling.ts';
+import { livenessTimer } from './signs-of-life.ts';
 import { SwarmOperations } from './swarm-operations.ts';
 import { swarmRequests } from './swarm-requests.ts';
 import { Sweep } from './sweep.ts';
+import { TaskExplain } from './task-explain.ts';
 import { TaskOperations } from './task-operations.ts';
 import { taskRequests } from './task-requests.ts';
-
-/** The kind of the timer that makes a waiting task available. */
-export const taskDueTimer = 'task-due';
+import { taskView } from './task-view.ts';
+import { Undelivered } from './undelivered.ts';
 
 export class Coordinator implements RunningService {
   readonly store: ActorStore;
   readonly tasks: TaskOperations;
   readonly swarms: SwarmOperations;
+  readonly blockers: BlockerOperations;
   readonly lists: ActorLists;
+  readonly next: NextTask;
   readonly failed: Promise<never>;
   readonly #context: ServiceContext;
   readonly #timers: NatsTimers;
-  readonly #setting = new Set<Promise<void>>();
+  readonly #dependents: Dependents;
+  readonly #settling: Settling;
+  readonly #due: DueTasks;
+  readonly #leases: Leases;
+  readonly #liveness: Liveness;
+  readonly #mailboxes: Mailboxes;
+  readonly #jsm: JetStreamManager;
+  #follower: Follower | undefined;
+  /** What ends the parts, in the order in which they end. */
+  #releases: Array<() => unknown> = [];
   #fail: (error: unknown) => void = () => {};
-  #parts:
-    | {
-        responders: Responder[];
-        gate: MailboxGate;
-        follower: Follower;
-        due: TimerConsumer;
-        sweep: Sweep;
-        epoch: EpochWatch;
-      }
-    | undefined;
 
-  private constructor(context: ServiceContext, epoch: number) {
+  private constructor(context: ServiceContext, jsm: JetStreamManager, epoch: number) {
     this.#context = context;
-    const { nc, namespace, log } = context;
+    this.#jsm = jsm;
+    const { nc, namespace, log, settings } = context;
+    const clock = systemClock;
     const records = new GroupCommit(new NatsRecordLog(nc, namespace));
     const lanes = new Lanes();
-    this.#timers = new NatsTimers({ nc, namespace, log });
+    const timers = new NatsTimers({ nc, namespace, log });
+    this.#timers = timers;
     this.store = new ActorStore({
       log: records,
-      clock: systemClock,
+      clock,
       newId,
       onCommit: (committed) => this.#committed(committed),
     });
-    this.lists = new ActorLists({ store: this.store, log: records });
-    this.tasks = new TaskOperations({ store: this.store, lanes, policy: context.settings, epoch, newId });
-    this.swarms = new SwarmOperations({ store: this.store, lanes, newId });
+    const { store } = this;
+    this.lists = new ActorLists({ store, log: records });
+    const index = this.lists.entries('task');
+    const stateOf = (task_id: string) => index.get(task_id)?.state;
+    this.#dependents = new Dependents((task_id) => index.get(task_id)?.revision ?? 0);
+    this.#settling = new Settling({
+      store,
+      dependents: this.#dependents,
+      follower: { reached: async (revision) => await this.#reached(revision) },
+      stateOf,
+      log,
+    });
+    this.tasks = new TaskOperations({
+      store,
+      lanes,
+      policy: settings,
+      epoch,
+      newId,
+      dependentsOf: (task_id) => this.#dependents.of(task_id),
+    });
+    const { tasks } = this;
+    this.swarms = new SwarmOperations({ store, lanes, newId });
+    this.#mailboxes = new Mailboxes({
+      nc,
+      jsm,
+      namespace,
+      log,
+      createTask: async (by, task) => await tasks.create(by, task),
+      getTask: async (task_id) => taskView(await tasks.get(task_id)),
+      getSwarm: async (swarm_id) => await this.swarms.get(swarm_id),
+    });
+    this.blockers = new BlockerOperations({
+      store,
+      lanes,
+      newId,
+      notify: (to, type, notice) => this.#mailboxes.notify(to, type, notice),
+    });
+    this.next = new NextTask({
+      claim: async (by, task_id) => await tasks.claim(by, task_id, { fresh: true }),
+      readSwarm: async (id) => await store.read({ kind: 'swarm', id }),
+      catchUp: async () => await this.lists.catchUp('task'),
+      minCapabilityMatch: settings.min_capability_match,
+    });
+    this.#due = new DueTasks({ tasks, index, timers, log });
+    this.#leases = new Leases({
+      tasks: {
+        held: async (by, task_id, token) => await tasks.held(by, task_id, token),
+        read: async (id) => await store.read({ kind: 'task', id }),
+        leaseExpired: async (task_id, token, at) => await tasks.leaseExpired(task_id, token, at),
+      },
+      timers,
+      registers: new NatsRegisters(nc, namespace),
+      clock,
+      log,
+    });
+    this.#liveness = new Liveness({
+      store,
+      tasks: {
+        owners: () => index.owners(),
+        ownedBy: async (swarm_id) => await this.lists.ownedBy(swarm_id),
+        ownerLost: async (task_id, owner, reason) => await tasks.ownerLost(task_id, owner, reason),
+      },
+      timers,
+      clock,
+      newId,
+      log,
+      livenessMs: settings.liveness_ms,
+    });
     this.failed = new Promise((_, reject) => {
       this.#fail = reject;
     });
@@ -81,7 +163,8 @@ export class Coordinator implements RunningService {
   /** Resolves when requests are answered. @throws FabricError UNAVAILABLE */
   static async start(context: ServiceContext): Promise<Coordinator> {
     const epoch = await readEpoch(context.nc, context.namespace);
-    const coordinator = new Coordinator(context, epoch.epoch);
+    const jsm = await jetstreamManager(context.nc, { checkAPI: false });
+    const coordinator = new Coordinator(context, jsm, epoch.epoch);
     await coordinator.#start(epoch);
     return coordinator;
   }
@@ -92,86 +175,147 @@ export class Coordinator implements RunningService {
       nc,
       namespace,
       log,
-      kinds: listedKinds,
+      kinds: [...listedKinds, 'semaphore'],
       isKnown: (kind, id, revision) => this.lists.knows(kind, id, revision),
       onRecord: (stored) => this.#seen(stored),
     });
+    this.#follower = follower;
     follower.failed.catch((error: unknown) => this.#fail(error));
     this.lists.followedBy(follower);
-    const due = await this.#timers.consume(async ({ what, id }) => {
-      if (what === taskDueTimer) await this.tasks.due(id);
+    const timers = await this.#timers.consume(async (timer) => {
+      if (timer.what === DueTasks.timer) await this.#due.due(timer);
+      else if (timer.what === leaseTimer) await this.#leases.due(timer);
+      else if (timer.what === livenessTimer) await this.#liveness.due(timer);
     });
-    const sweep = new Sweep({
-      lists: this.lists,
-      tasks: this.tasks,
-      store: this.store,
+    const sweep = this.#sweep();
+    const undelivered = new Undelivered({
+      jsm: this.#jsm,
+      namespace,
       log,
-      archiveAfterMs: settings.archive_after_ms,
+      journal: new Journal(nc, namespace),
+      mailboxes: this.#mailboxes,
+      maxAgeMs: settings.mailbox_max_age_ms,
     });
-    const jsm = await jetstreamManager(nc, { checkAPI: false });
-    const registered = async (swarmId: string) => await ensureMailbox(jsm, namespace, swarmId);
-    const unregistered = async (swarmId: string) => await this.#returnTasks(swarmId);
-    const services = {
-      task: taskRequests(this.tasks, this.lists),
-      swarm: swarmRequests(this.swarms, this.lists, { registered, unregistered }),
-    };
-    const responders = Object.entries(services).map(
-      ([service, operations]) => new Responder({ nc, namespace, service, operations, log }),
-    );
+    const responders = this.#answer();
+    await ensureMailbox(this.#jsm, namespace, operatorId);
     const gate = openMailboxGate(nc, namespace);
     // Whoever learns that this service is up must find its subscriptions on every server.
     await nc.flush();
     const epoch = watchEpoch(nc, namespace, epochRecord);
     epoch.failed.catch((error: unknown) => this.#fail(error));
-    this.#parts = { responders, gate, follower, due, sweep, epoch };
+    this.#releases = [
+      () => this.next.stop(),
+      async () => await Promise.all(responders.map(async (responder) => await responder.drain())),
+      async () => await gate.close(),
+      async () => await epoch.stop(),
+      async () => await sweep.stop(),
+      async () => await undelivered.stop(),
+      async () => await timers.stop(),
+      async () => await this.#settling.stop(),
+      async () => await this.#liveness.stop(),
+      async () => await this.#leases.stop(),
+      async () => await this.#due.stop(),
+      async () => await this.#mailboxes.stop(),
+      async () => await follower.stop(),
+    ];
   }
 
   /** Answers what was taken on, takes nothing more, and leaves the connection open. */
   async stop(): Promise<void> {
-    const parts = this.#parts;
-    if (!parts) return;
-    this.#parts = undefined;
-    await Promise.all(parts.responders.map(async (responder) => await responder.drain()));
-    await parts.gate.close();
-    await parts.epoch.stop();
-    await parts.sweep.stop();
-    await parts.due.stop();
-    await parts.follower.stop();
-    await Promise.all(this.#setting);
+    for (const release of this.#releases.splice(0)) await release();
+  }
+
+  #answer(): Responder[] {
+    const { nc, namespace, log, settings } = this.#context;
+    const { store, lists } = this;
+    const explain = new TaskExplain({
+      readTask: async (id) => await store.read({ kind: 'task', id }),
+      catchUp: async () => {
+        await Promise.all([lists.catchUp('task'), lists.catchUp('swarm')]);
+      },
+      swarms: this.next.swarms,
+      semaphores: this.next.semaphores,
+      minCapabilityMatch: settings.min_capability_match,
+      now: () => systemClock.now(),
+    });
+    const registered = async (swarmId: string) => await ensureMailbox(this.#jsm, namespace, swarmId);
+    const unregistered = async (swarmId: string) => await this.#returnTasks(swarmId);
+    const services = {
+      task: {
+        ...taskRequests({
+          tasks: this.tasks,
+          lists: this.lists,
+          leases: this.#leases,
+          next: this.next,
+          explain: async (wish) => await explain.explain(wish),
+        }),
+        ...pushRequests(this.#mailboxes),
+      },
+      blocker: blockerRequests(this.blockers, this.lists),
+      swarm: swarmRequests(this.swarms, this.lists, { registered, unregistered }),
+    };
+    const onCaller = (caller: string) => this.#liveness.onCaller(caller);
+    return Object.entries(services).map(
+      ([service, operations]) => new Responder({ nc, namespace, service, operations, log, onCaller }),
+    );
+  }
+
+  #sweep(): Sweep {
+    const { log, settings } = this.#context;
+    const keptMs = Math.max(settings.archive_after_ms, youngestTrimmedMs);
+    return new Sweep({
+      log,
+      parts: {
+        due: async () => await this.#due.sweep(),
+        leases: async () => await this.#leases.sweep(),
+        // A parked request is a sign of life as long as it waits.
+        parked: () => {
+          for (const swarm_id of this.next.waiting()) void this.#liveness.onCaller(swarm_id);
+        },
+        liveness: async () => await this.#liveness.sweep(),
+        dependents: () => this.#settling.sweep(),
+        ended: () => {
+          for (const kind of listedKinds) this.lists.entries(kind).forgetTerminal(Date.now() - keptMs);
+        },
+      },
+    });
   }
 
   /** A record of another process, or one of the time before this one. */
   #seen(stored: StoredRecord): void {
-    this.lists.apply(stored);
     this.store.learn(stored);
+    this.#apply(stored, false);
   }
 
+  #apply(stored: StoredRecord, own: boolean): void {
+    this.lists.apply(stored);
+    this.#dependents.apply(stored);
+    this.blockers.apply(stored);
+    this.#leases.apply(stored);
+    this.#liveness.apply(stored);
+    this.next.apply(stored, own);
+  }
+
+  /** What follows from a commit of this process. All of it is found by a sweep, or comes again, if it does not happen. */
   #committed(committed: readonly StoredRecord[]): void {
     for (const stored of committed) {
-      this.lists.apply(stored);
-      const at = dueAt(stored);
-      if (at !== undefined) this.#set(stored.record.id, at);
+      this.#apply(stored, true);
+      this.#settling.committed(stored);
+      this.#due.committed(stored);
+      this.blockers.committed(stored);
+      const told = noticeOf(stored);
+      if (told) this.#mailboxes.notify(told.to, 'control', told.notice);
     }
+    this.#leases.committed(committed);
+    this.#liveness.committed(committed);
   }
 
-  /** A timer that cannot be set is found by the sweep. */
-  #set(id: string, at: number): void {
-    const setting = this.#timers
-      .set({ what: taskDueTimer, id, at })
-      .catch((error: unknown) => this.#context.log.warn({ err: error, task_id: id }, 'a timer was not set'))
-      .finally(() => this.#setting.delete(setting));
-    this.#setting.add(setting);
+  async #reached(revision: number): Promise<void> {
+    await this.#follower?.reached(revision);
   }
 
   async #returnTasks(swarmId: string): Promise<void> {
     for (const task_id of await this.lists.ownedBy(swarmId))
       await this.tasks.ownerLost(task_id, swarmId, 'unregistered');
   }
-}
-
-/** When a waiting task is due by itself, milliseconds since 1970. */
-function dueAt({ record }: StoredRecord): number | undefined {
-  if (record.kind !== 'task' || stateName(record.snapshot.value) !== 'waiting') return undefined;
-  const { due_at, open_dependencies } = record.snapshot.context as TaskContext;
-  return open_dependencies.length === 0 ? (due_at ?? undefined) : undefined;
 }

@@ -6,6 +6,9 @@ import type { Json } from '../../machines/record.ts';
 import { leaseLimits } from '../../machines/task/content.ts';
 import { latestTime } from '../../src/store/timers.ts';
 
+/** A key with what it is for in front is an id. */
+const maxKeyLength = 100;
+
 function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
@@ -25,6 +28,15 @@ function whole(what: string, min: number, max = Number.MAX_SAFE_INTEGER) {
 export const taskId = text(
   `segments of letters, digits, _ and - joined by single dots, at most ${maxIdLength} characters`,
   isId,
+);
+/** Ids of tasks that come before one; every completion among them is a record that names those which are left. */
+export const taskIds = z
+  .array(taskId, { error: (issue) => `must be a list of task ids, not ${shown(issue.input)}` })
+  .max(1_000, { error: 'has more than 1,000 ids; put tasks in between that each wait for some of them' });
+/** What a concurrency limit or a singleton is for. */
+export const key = text(
+  `segments of letters, digits, _ and - joined by single dots, at most ${maxKeyLength} characters`,
+  (value) => isId(value) && value.length <= maxKeyLength,
 );
 export const swarmId = text(
   'lower-case letters, digits and hyphens, 1 to 63 characters, not starting with a hyphen',

@@ -7,6 +7,7 @@ import type { ActorStore } from '../../src/store/actor-store.ts';
 import type { Follower } from '../../src/store/follower.ts';
 import type { RecordLog, StoredRecord } from '../../src/store/record-log.ts';
 import { ActorIndex, type IndexEntry } from './actor-index.ts';
+import { type BlockerView, blockerView } from './blocker-view.ts';
 import { type SwarmView, swarmView } from './swarm-view.ts';
 import { type TaskView, taskView } from './task-view.ts';
 
@@ -21,13 +22,17 @@ const mostBytes = 4 * 1024 * 1024;
 /** How many records are read at the same time; each may have up to 4 MiB. */
 const readAtOnce = 16;
 /** The kinds that are indexed. */
-export const listedKinds = ['task', 'swarm'] as const;
+export const listedKinds = ['task', 'swarm', 'blocker'] as const;
 type ListedKind = (typeof listedKinds)[number];
 
 export class ActorLists {
   readonly #store: ActorStore;
   readonly #log: RecordLog;
-  readonly #indexes: Readonly<Record<ListedKind, ActorIndex>> = { task: new ActorIndex(), swarm: new ActorIndex() };
+  readonly #indexes: Readonly<Record<ListedKind, ActorIndex>> = {
+    task: new ActorIndex(),
+    swarm: new ActorIndex(),
+    blocker: new ActorIndex(),
+  };
   #follower: Follower | undefined;
 
   constructor(options: { store: ActorStore; log: RecordLog }) {
@@ -67,12 +72,21 @@ export class ActorLists {
     return { swarms: items, cursor };
   }
 
+  async blockers(
+    filter: Page & { state?: string | undefined },
+  ): Promise<{ blockers: BlockerView[]; cursor: string | null }> {
+    const matches = ({ state }: { state: string }) => filter.state === undefined || state === filter.state;
+    const { items, cursor } = await this.#page('blocker', filter, matches, (stored) => {
+      const view = blockerView(stored);
+      return matches(view) ? view : undefined;
+    });
+    return { blockers: items, cursor };
+  }
+
   /** Ids of the tasks that a swarm owns now. @throws FabricError UNAVAILABLE */
   async ownedBy(swarmId: string): Promise<string[]> {
-    await this.#catchUp('task');
-    return this.#indexes.task.select((entry) => entry.owner === swarmId && isOwnedState(entry.state), {
-      limit: Number.MAX_SAFE_INTEGER,
-    });
+    await this.catchUp('task');
+    return this.#indexes.task.ownedBy(swarmId);
   }
 
   /** What is known of all actors of a kind at the moment, for sweeps. */
@@ -86,7 +100,7 @@ export class ActorLists {
     test: (entry: IndexEntry) => boolean,
     show: (stored: StoredRecord) => View | undefined,
   ) {
-    await this.#catchUp(kind);
+    await this.catchUp(kind);
     const index = this.#indexes[kind];
     const ids = index.select(test, { after: cursor, limit: limit + 1 });
     const shown = ids.slice(0, limit);
@@ -108,12 +122,9 @@ export class ActorLists {
     return { items, cursor: ids.length > limit ? shown.at(-1)! : null };
   }
 
-  async #catchUp(kind: ListedKind): Promise<void> {
+  /** Resolves when every record of this kind that was committed before the call was taken in. @throws FabricError UNAVAILABLE */
+  async catchUp(kind: ListedKind): Promise<void> {
     if (!this.#follower) throw new FabricError('UNAVAILABLE', 'lists are not ready yet; try again');
     await this.#follower.reached(await this.#log.lastRevision(kind));
   }
-}
-
-export function isOwnedState(state: string): boolean {
-  return state === 'claimed' || state === 'in_progress' || state === 'blocked';
 }

@@ -11,14 +11,27 @@ export interface TaskView {
   priority: number;
   requires: string[];
   depends_on: string[];
+  /** Those of `depends_on` that are not completed. */
+  open_dependencies: string[];
+  /** Those that failed or were cancelled, where the task waits nevertheless. */
+  failed_dependencies: string[];
+  on_dependency_failure: 'fail' | 'wait';
+  /** When a waiting task is due, by `not_before` or after a failed attempt. */
+  due_at: number | null;
+  concurrency_key: string | null;
+  concurrency_limit: number | null;
+  singleton_key: string | null;
+  blocker_id: string | null;
   attempt: number;
   max_attempts: number;
+  /** The end of the lease; in lists and events as it was before renewals, which are not recorded. */
   lease_expires_at: number | null;
   created_at: number;
   claimed_at: number | null;
   completed_at: number | null;
   result: Json;
   error: Json;
+  failure_reason: string | null;
   metadata: { [key: string]: Json };
   trace_id: string;
   /** The number of the last transition. */
@@ -37,6 +50,14 @@ export function taskView({ record, revision }: StoredRecord): TaskView {
     priority: task.priority,
     requires: task.requires,
     depends_on: task.depends_on,
+    open_dependencies: task.open_dependencies,
+    failed_dependencies: task.failed_dependencies,
+    on_dependency_failure: task.on_dependency_failure,
+    due_at: task.due_at,
+    concurrency_key: task.concurrency_key,
+    concurrency_limit: task.concurrency_limit,
+    singleton_key: task.singleton_key,
+    blocker_id: task.blocker_id,
     attempt: task.attempt,
     max_attempts: task.max_attempts,
     lease_expires_at: task.lease_expires_at,
@@ -45,6 +66,7 @@ export function taskView({ record, revision }: StoredRecord): TaskView {
     completed_at: task.completed_at,
     result: task.result,
     error: task.error,
+    failure_reason: task.failure_reason,
     metadata: task.metadata,
     trace_id: task.trace_id,
     n: record.n,

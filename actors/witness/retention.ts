@@ -1,7 +1,7 @@
 /**
  * Trims the actors' log behind the witness. Actors that have ended are archived whole, after a retention time; of those
- * that live on, the last record stays. Nothing goes that the witness has not stored, and nothing young enough for a
- * writer to be still in doubt about it.
+ * that live on, the last record stays. Nothing goes that the witness has not stored, nothing young enough for a writer
+ * to be still in doubt about it, and no task that one which has not ended depends on.
  */
 import { DeliverPolicy, type JetStreamManager, type JsMsg, jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
@@ -9,6 +9,7 @@ import type { Log } from '../../src/log.ts';
 import type { Namespace } from '../../src/namespace.ts';
 import { Rounds } from '../../src/rounds.ts';
 import { youngestTrimmedMs } from '../../src/store/streams.ts';
+import { NeededTasks } from './needed-tasks.ts';
 import { raiseTrimMark } from './trim-mark.ts';
 
 export interface RetentionOptions {
@@ -27,6 +28,21 @@ export interface RetentionOptions {
 /** An actor that lives on is trimmed when so many of its records lie behind the last one. */
 const historyKept = 64;
 const mostPerRound = 10_000;
+/** After so many purges it is asked again which tasks are needed: a task may be created at any time. */
+const purgesPerLook = 64;
+/**
+ * How much longer an ended actor stays than its retention time, milliseconds. What has ended longer ago than that time is
+ * not accepted as a dependency; a creation that saw it in time has been committed by the end of this.
+ */
+const creationMs = 30_000;
+
+interface Purge {
+  readonly filter: string;
+  /** Everything before it goes. */
+  readonly seq: number;
+  /** Of a task that has ended. */
+  readonly task_id?: string;
+}
 
 export class Retention {
   readonly #options: RetentionOptions;
@@ -35,9 +51,16 @@ export class Retention {
   #next = 1;
   /** Actors that live on: how many of their records were passed since they were last trimmed. */
   readonly #passed = new Map<string, number>();
+  readonly #needed: NeededTasks;
+  /** The subjects of all tasks begin with it. */
+  readonly #taskPrefix: string;
+  /** Tasks that have ended and are old enough, but are needed; by id. */
+  readonly #postponed = new Map<string, Purge>();
 
   constructor(options: RetentionOptions) {
     this.#options = options;
+    this.#needed = new NeededTasks(options);
+    this.#taskPrefix = `$KV.${options.namespace.actorsBucket}.task.`;
     this.#rounds = new Rounds(
       options.everyMs ?? 10_000,
       async (signal) => {
@@ -55,28 +78,46 @@ export class Retention {
   async round(now = Date.now()): Promise<boolean> {
     const { jsm, namespace, archiveAfterMs } = this.#options;
     const limit = this.#options.stored();
-    const before = now - Math.max(archiveAfterMs, youngestTrimmedMs);
-    const purges: Array<{ filter: string; seq: number }> = [];
+    const before = now - Math.max(archiveAfterMs, youngestTrimmedMs) - creationMs;
+    const purges: Purge[] = [];
     let last = this.#next - 1;
     const more = await this.#read(limit, before, (message) => {
       last = message.seq;
       const purge = this.#consider(message);
       if (purge) purges.push(purge);
     });
+    if (this.#postponed.size > 0) await this.#needed.catchUp();
+    for (const [task_id, purge] of this.#postponed) if (!this.#needed.has(task_id)) purges.push(purge);
     if (purges.length > 0) {
       await raiseTrimMark(jsm, namespace.actorsStream, last);
-      for (const { filter, seq } of purges) await jsm.streams.purge(namespace.actorsStream, { filter, seq });
+      for (let from = 0; from < purges.length; from += purgesPerLook)
+        await this.#purge(purges.slice(from, from + purgesPerLook));
     }
     this.#next = last + 1;
     return more;
   }
 
-  #consider(message: JsMsg): { filter: string; seq: number } | undefined {
+  async #purge(purges: readonly Purge[]): Promise<void> {
+    const { jsm, namespace } = this.#options;
+    if (purges.some(({ task_id }) => task_id !== undefined)) await this.#needed.catchUp();
+    for (const purge of purges) {
+      const { task_id, filter, seq } = purge;
+      if (task_id !== undefined && this.#needed.has(task_id)) {
+        this.#postponed.set(task_id, purge);
+        continue;
+      }
+      await jsm.streams.purge(namespace.actorsStream, { filter, seq });
+      if (task_id !== undefined) this.#postponed.delete(task_id);
+    }
+  }
+
+  #consider(message: JsMsg): Purge | undefined {
     const kind = message.headers?.get('IF-Kind');
     if (kind === undefined || kind === '') return undefined;
     if (isEnded(kind, message.headers?.get('IF-State') ?? '')) {
       this.#passed.delete(message.subject);
-      return { filter: message.subject, seq: message.seq + 1 };
+      const purge = { filter: message.subject, seq: message.seq + 1 };
+      return kind === 'task' ? { ...purge, task_id: message.subject.slice(this.#taskPrefix.length) } : purge;
     }
     const passed = (this.#passed.get(message.subject) ?? 0) + 1;
     this.#passed.set(message.subject, passed % historyKept);
@@ -112,11 +153,18 @@ export class Retention {
   }
 }
 
+/**
+ * A semaphore that nobody holds says nothing that one without records does not say, so it goes like an actor that has
+ * ended, although it may be taken again: records after the one that is purged stay. Where none are left, the next ACQUIRE
+ * begins again with n = 1; a process that still knows the purged record is told of a conflict, because its revision is
+ * not the last one any more, and reads again.
+ */
 const endedStates: Readonly<Record<string, ReadonlySet<string>>> = {
   task: new Set(['completed', 'failed', 'cancelled']),
   execution: new Set(['denied', 'succeeded', 'failed', 'timed_out', 'interrupted']),
   request: new Set(['denied', 'succeeded', 'failed', 'timed_out', 'interrupted']),
   blocker: new Set(['resolved']),
+  semaphore: new Set(['free']),
   approval: new Set(['approved', 'rejected', 'expired']),
 };
 

@@ -43,7 +43,9 @@ export async function startFabric(options: { nodes?: 1 | 3 } = {}): Promise<Test
       lease_ms: 30_000,
       circuit_breaker_failure_threshold: 3,
       max_cost_per_task: 10,
+      liveness_ms: 30_000,
       archive_after_ms: 3_600_000,
+      mailbox_max_age_ms: 604_800_000,
       ...settings,
     },
   });

@@ -1,0 +1,108 @@
+/** The plans of a report: of one that blocks a task, in one commit with it, and of one that blocks a swarm as such. */
+import type { BlockerContext, Severity } from '../../machines/blocker/context.ts';
+import { blockerMachine } from '../../machines/blocker/machine.ts';
+import { sameNames } from '../../machines/equality.ts';
+import type { TaskEvent } from '../../machines/task/events.ts';
+import { taskMachine } from '../../machines/task/machine.ts';
+import { FabricError } from '../../src/errors.ts';
+import type { PlanView, Proposal, Send } from '../../src/store/actor-store.ts';
+import type { StoredRecord } from '../../src/store/record-log.ts';
+import { orchestratorOf } from './blocker-notices.ts';
+import { isResolved } from './blocker-plan.ts';
+import { existing, send } from './task-plan.ts';
+
+export interface BlockerReport {
+  readonly task_id?: string | undefined;
+  /** Of the ownership that is blocked; default: that which the reporter has now. */
+  readonly token?: number | undefined;
+  readonly type: string;
+  readonly description: string;
+  readonly severity: Severity;
+  readonly required_capabilities: readonly string[];
+  /** The trace of a report without a task; one with a task belongs to the task's. */
+  readonly trace?: string | undefined;
+}
+
+/** The blocker as it is on record, and who has to know of it. */
+export interface ReportOutcome {
+  readonly stored: StoredRecord;
+  readonly orchestrator: string;
+}
+
+interface Reporting<Report extends BlockerReport = BlockerReport> {
+  readonly by: string;
+  readonly report: Report;
+  /** The id of the blocker, if there is not one that says the same. */
+  readonly blocker_id: string;
+}
+
+/** @throws FabricError TASK_NOT_FOUND, NOT_OWNER, STALE_TOKEN, TASK_NOT_AVAILABLE */
+export async function planBlock(
+  view: PlanView,
+  { by, report, blocker_id }: Reporting<BlockerReport & { readonly task_id: string }>,
+): Promise<Proposal<ReportOutcome>> {
+  const task = await existing(view, report.task_id);
+  const { context } = task.snapshot;
+  const orchestrator = orchestratorOf(context, by);
+  const token = report.token ?? context.token;
+  if (context.blocker_id !== null && token === context.token) {
+    const same = await openBlocker(view, context.blocker_id, by, report);
+    if (same) return { answer: { stored: same, orchestrator } };
+  }
+  const block = { type: 'BLOCK', by, token, blocker_id };
+  // Whether the caller may block the task is the task's to say, before anything is reported.
+  const refusal = taskMachine.explain(task.snapshot, { ...block, at: view.now } as TaskEvent);
+  if (refusal) throw FabricError.refused(refusal);
+  const content = { ...contentOf(report), task_id: report.task_id, token };
+  return {
+    send: [reporting(blocker_id, { by, ...content, trace_id: context.trace_id }), send(task, block)],
+    answer: ([reported]) => ({ stored: reported!, orchestrator }),
+  };
+}
+
+/** `known` is a blocker that may have come of the same report. */
+export async function planReport(
+  view: PlanView,
+  { by, report, blocker_id }: Reporting,
+  trace_id: string,
+  known: string | undefined,
+): Promise<Proposal<ReportOutcome>> {
+  const orchestrator = orchestratorOf(undefined, by);
+  const same = known === undefined ? undefined : await openBlocker(view, known, by, report);
+  if (same) return { answer: { stored: same, orchestrator } };
+  return {
+    send: [reporting(blocker_id, { by, ...contentOf(report), task_id: null, token: null, trace_id })],
+    answer: ([reported]) => ({ stored: reported!, orchestrator }),
+  };
+}
+
+function contentOf({ type, description, severity, required_capabilities }: BlockerReport) {
+  return { blocker_type: type, description, severity, required_capabilities };
+}
+
+function reporting(id: string, event: { readonly trace_id: string; readonly [field: string]: unknown }): Send {
+  return { machine: blockerMachine, id, trace_id: event.trace_id, event: { type: 'REPORT', ...event } };
+}
+
+/** The last record of a blocker that is open and says what is reported; undefined when there is none. */
+async function openBlocker(
+  view: PlanView,
+  blocker_id: string,
+  by: string,
+  report: BlockerReport,
+): Promise<StoredRecord | undefined> {
+  const blocker = await view.get(blockerMachine, blocker_id);
+  if (isResolved(blocker)) return undefined;
+  return saysTheSame(blocker.snapshot.context, by, report) ? blocker.last : undefined;
+}
+
+function saysTheSame(blocker: BlockerContext, by: string, report: BlockerReport): boolean {
+  return (
+    blocker.reported_by === by &&
+    blocker.task_id === (report.task_id ?? null) &&
+    blocker.blocker_type === report.type &&
+    blocker.description === report.description &&
+    blocker.severity === report.severity &&
+    sameNames(blocker.required_capabilities, report.required_capabilities)
+  );
+}
