@@ -13,6 +13,7 @@ import { type ExitCode, exitCodes } from '../output.ts';
 import type { CommandContext, CommandRun } from '../program.ts';
 import { mermaidDiagram, textDiagram } from '../state-diagram.ts';
 import { formatTime } from '../table.ts';
+import { whyWaiting } from '../waiting-reasons.ts';
 import { eventLine } from './watch.ts';
 
 /** Transitions that are shown when the whole history was not asked for. */
@@ -92,6 +93,8 @@ function show({ out }: CommandContext, { ref, machine, history, format, only }: 
   if (only === 'history') historyTable(out, events);
   if (only !== undefined) return exitCodes.done;
   out.line(`${formatRef(ref)}  ${stateName(value)}  (n ${record.n}, since ${formatTime(record.at)}, by ${record.by})`);
+  const why = ref.kind === 'task' ? whyWaiting({ ...(context as object), state: stateName(value) }) : undefined;
+  if (why !== undefined) out.line(why);
   out.line('');
   factTable(out, Object.fromEntries(Object.entries(context as object).filter(([, fact]) => fact !== null)));
   out.line('');
