@@ -1,4 +1,4 @@
-import { stat, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { join as joinFabric } from '../../src/sdk/join.ts';
@@ -7,7 +7,8 @@ import { type Fabric, isReady, nodePids, startFabric } from './built-program.ts'
 
 let fabric: Fabric;
 beforeAll(async () => {
-  fabric = await startFabric('--nodes', '1');
+  // On a busy machine a test takes longer than a swarm may be silent, and a lease lasts.
+  fabric = await startFabric('--nodes', '1', '--liveness-ms', '3600000', '--lease-ms', '3600000');
 });
 afterAll(async () => await fabric?.stop());
 
@@ -18,11 +19,15 @@ interface Task {
   [field: string]: unknown;
 }
 
-/** Registers a swarm as its own program would. */
-async function register(swarmId: string, capabilities: string[] = []): Promise<void> {
+/** Joins as a swarm, as its own program would. */
+async function joinAs(swarmId: string): ReturnType<typeof joinFabric> {
   const { stdout: creds } = await fabric.run('swarm', 'creds', swarmId);
-  const { servers } = await fabric.json<{ servers: string[] }>('status');
-  const { client, close } = await joinFabric({ servers, creds });
+  const { servers } = JSON.parse(await readFile(join(fabric.dataDir, 'fabric.json'), 'utf8')) as { servers: string[] };
+  return await joinFabric({ servers, creds });
+}
+
+async function register(swarmId: string, capabilities: string[] = []): Promise<void> {
+  const { client, close } = await joinAs(swarmId);
   await client.request('swarm', 'register', { capabilities, cost_per_hour: 0 });
   await close();
 }
@@ -164,6 +169,64 @@ describe('tasks', () => {
     expect(done).toMatchObject({ state: 'completed', owner: 'amber', result: { ok: true } });
   });
 
+  it('wait for what the options say, and the lists tell what that is', async () => {
+    await fabric.run('task', 'create', 'w.first', '--type', 'x');
+    const after = ['--type', 'x', '--depends-on', 'w.first', '--on-dependency-failure', 'wait'];
+    const keys = ['--concurrency-key', 'db', '--concurrency-limit', '2', '--singleton-key', 'w'];
+    const task = await fabric.json<Task>('task', 'create', 'w.then', ...after, ...keys);
+    expect(task).toMatchObject({ state: 'waiting', depends_on: ['w.first'], on_dependency_failure: 'wait' });
+    expect(task).toMatchObject({ concurrency_key: 'db', concurrency_limit: 2, singleton_key: 'w' });
+    const second = await fabric.run('task', 'create', 'w.second', '--type', 'x', '--singleton-key', 'w', '--json');
+    expect({ code: second.code, error: JSON.parse(second.stderr) }).toMatchObject({
+      code: 1,
+      error: { error: { code: 'TASK_EXISTS' } },
+    });
+
+    const { stdout } = await fabric.run('task', 'list', '--state', 'waiting');
+    expect(stdout).toMatch(/^ID .* WAITING\nw\.then .* waits for w\.first\n$/);
+    expect((await fabric.run('task', 'show', 'w.then')).stderr).toBe('w.then is waiting: waits for w.first\n');
+    expect((await fabric.run('inspect', 'task:w.then')).stdout).toContain('\nwaits for w.first\n');
+  });
+
+  it('are explained: what they wait for, and which swarms qualify, page by page', async () => {
+    await register('fir');
+    const { client, close } = await joinAs('elm');
+    await client.request('swarm', 'register', { capabilities: ['lang:go'], cost_per_hour: 0 });
+    await client.request('task', 'create', { task_id: 'e.first', task_type: 'x', requires: ['lang:go'] });
+    await client.request('task', 'create', { task_id: 'e.then', task_type: 'x', depends_on: ['e.first'] });
+
+    interface Explained {
+      swarms: Array<{ swarm_id: string }>;
+      cursor: string | null;
+    }
+    const explained = await fabric.json<Explained>('task', 'explain', 'e.first');
+    expect(explained).toMatchObject({ task_id: 'e.first', state: 'available', waiting_for: null, cursor: null });
+    expect(explained.swarms).toContainEqual({ swarm_id: 'elm', qualifies: true });
+    expect(explained.swarms).toContainEqual({
+      swarm_id: 'fir',
+      qualifies: false,
+      code: 'CAPABILITY_MISSING',
+      reason: expect.any(String),
+    });
+    const { stdout } = await fabric.run('task', 'explain', 'e.first');
+    expect(stdout).toMatch(/^e\.first is available\n\nSWARM +QUALIFIES +CODE +REASON\n/);
+    expect(stdout).toMatch(/\nelm +yes +- +-\n/);
+    expect(stdout).toMatch(/\nfir +no +CAPABILITY_MISSING +\S/);
+
+    const page = await fabric.json<Explained>('task', 'explain', 'e.then', '--limit', '1');
+    expect(page).toMatchObject({ state: 'waiting', waiting_for: { dependencies: ['e.first'] } });
+    const rest = await fabric.json<Explained>('task', 'explain', 'e.then', '--cursor', page.cursor!);
+    expect([...page.swarms, ...rest.swarms].map(({ swarm_id }) => swarm_id)).toEqual(
+      explained.swarms.map(({ swarm_id }) => swarm_id),
+    );
+    expect((await fabric.run('task', 'explain', 'e.then')).stdout).toMatch(/^e\.then is waiting; waits for e\.first\n/);
+    await client.request('task', 'claim', { task_id: 'e.first' });
+    expect((await fabric.run('task', 'explain', 'e.first')).stdout).toMatch(/^e\.first is claimed; owned by elm\n/);
+    await client.request('task', 'complete', { task_id: 'e.first' });
+    await close();
+    expect((await fabric.run('task', 'explain', 'unknown')).code).toBe(1);
+  });
+
   it('are imported from a board, whole or not at all', async () => {
     const board = join(fabric.dir, 'board.yaml');
     await writeFile(board, 'tasks:\n  - task_id: b.1\n    task_type: x\n  - task_id: b.2\n    task_typo: x\n');
@@ -180,13 +243,62 @@ describe('tasks', () => {
     const clash = await fabric.run('task', 'import', board, '--json');
     expect(clash.code).toBe(1);
     expect(JSON.parse(clash.stdout)).toMatchObject({
-      created: 1,
+      created: 0,
       refused: 1,
       tasks: [
         { task_id: 'b.1', outcome: 'refused', code: 'TASK_EXISTS' },
-        { task_id: 'b.3', outcome: 'created' },
+        { task_id: 'b.3', outcome: 'skipped' },
       ],
     });
+  });
+});
+
+describe('blockers', () => {
+  it('are listed, shown and resolved, and the task goes back into work', async () => {
+    const { client, close } = await joinAs('hazel');
+    await client.request('swarm', 'register', { capabilities: [], cost_per_hour: 0 });
+    await client.request('task', 'create', { task_id: 'stuck', task_type: 'x' });
+    const { token } = await client.request<{ token: number }>('task', 'claim', { task_id: 'stuck' });
+    const { blocker_id } = await client.request<{ blocker_id: string }>('blocker', 'report', {
+      task_id: 'stuck',
+      token,
+      type: 'access',
+      description: 'the repository is private',
+      severity: 'high',
+      required_capabilities: [],
+    });
+
+    const blocker = await fabric.json<Record<string, unknown>>('blocker', 'show', blocker_id);
+    expect(blocker).toMatchObject({ blocker_id, task_id: 'stuck', reported_by: 'hazel', severity: 'high' });
+    expect(blocker).toMatchObject({ type: 'access', state: 'reported', resolution: null });
+    expect(await fabric.json('blocker', 'list', '--state', 'reported')).toEqual({ blockers: [blocker], cursor: null });
+    const { stdout } = await fabric.run('blocker', 'list');
+    expect(stdout).toContain(`${blocker_id}  reported  high      access  stuck  hazel`);
+    expect((await fabric.run('task', 'list', '--state', 'blocked')).stdout).toContain(`blocked by ${blocker_id}`);
+    expect((await fabric.run('task', 'explain', 'stuck')).stdout).toMatch(
+      new RegExp(`^stuck is blocked; owned by hazel; blocked by ${blocker_id}\n`),
+    );
+
+    await register('iris');
+    const resolve = ['blocker', 'resolve', blocker_id, '--resolution', 'access was granted'];
+    const refused = await fabric.run(...resolve, '--swarm', 'iris', '--json');
+    expect({ code: refused.code, error: JSON.parse(refused.stderr) }).toMatchObject({
+      code: 1,
+      error: { error: { code: 'UNAUTHORIZED' } },
+    });
+    const resolved = { state: 'resolved', resolution: 'access was granted', resolved_by: 'hazel' };
+    expect(await fabric.json(...resolve, '--swarm', 'hazel')).toMatchObject(resolved);
+    expect(await client.request('task', 'get', { task_id: 'stuck' })).toMatchObject({
+      state: 'claimed',
+      owner: 'hazel',
+    });
+    expect(await fabric.json('blocker', 'list', '--state', 'reported')).toEqual({ blockers: [], cursor: null });
+    await client.request('task', 'complete', { task_id: 'stuck', token });
+    await close();
+    expect((await fabric.run('blocker', 'resolve', blocker_id, '--resolution', 'other')).code).toBe(1);
+    expect((await fabric.run('blocker', 'show', 'unknown')).code).toBe(1);
+    expect((await fabric.run('blocker', 'list', '--state', 'open')).code).toBe(2);
+    expect((await fabric.run('blocker', 'resolve', blocker_id)).code).toBe(2);
   });
 });
 

@@ -1,5 +1,6 @@
 /** `infrafabric task ...`: what swarms and operators do with tasks, through the requests `task.*`. */
-import type { ClaimAnswer } from '../../../actors/coordinator/task-operations.ts';
+import type { ClaimAnswer } from '../../../actors/coordinator/task-claims.ts';
+import type { Explanation, WaitingFor } from '../../../actors/coordinator/task-explain.ts';
 import type { TaskView } from '../../../actors/coordinator/task-view.ts';
 import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
@@ -7,6 +8,10 @@ import { given, jsonOf, namesOf, numberOf, textOf, timeOf } from '../option-valu
 import { exitCodes, type Output } from '../output.ts';
 import type { CommandRun } from '../program.ts';
 import { formatTime } from '../table.ts';
+import { whyWaiting } from '../waiting-reasons.ts';
+
+/** What the options of a page promise; the request by itself would answer with more swarms. */
+const swarmsPerPage = 100;
 
 export const create: CommandRun = async (context, [task_id], options) => {
   const body = given({
@@ -14,6 +19,7 @@ export const create: CommandRun = async (context, [task_id], options) => {
     task_type: textOf(options, '--type'),
     requires: namesOf(options, '--requires'),
     depends_on: namesOf(options, '--depends-on'),
+    on_dependency_failure: textOf(options, '--on-dependency-failure'),
     priority: numberOf(options, '--priority'),
     max_attempts: numberOf(options, '--max-attempts'),
     lease_ms: numberOf(options, '--lease-ms'),
@@ -21,6 +27,9 @@ export const create: CommandRun = async (context, [task_id], options) => {
     not_before: timeOf(options, '--not-before'),
     cost_estimate: numberOf(options, '--cost-estimate'),
     metadata: jsonOf(options, '--metadata'),
+    concurrency_key: textOf(options, '--concurrency-key'),
+    concurrency_limit: numberOf(options, '--concurrency-limit'),
+    singleton_key: textOf(options, '--singleton-key'),
   });
   const swarm = textOf(options, '--swarm');
   showTask(
@@ -42,7 +51,8 @@ export const list: CommandRun = async (context, _, options) => {
     async ({ client }) => await client.request<{ tasks: TaskView[]; cursor: string | null }>('task', 'list', body),
   );
   context.out.data(page);
-  const rows = page.tasks.map(({ task_id, task_type, state, owner, priority, attempt, max_attempts, created_at }) => {
+  const rows = page.tasks.map((task) => {
+    const { task_id, task_type, state, owner, priority, attempt, max_attempts, created_at } = task;
     return {
       task_id,
       task_type,
@@ -51,9 +61,11 @@ export const list: CommandRun = async (context, _, options) => {
       priority,
       attempt: `${attempt}/${max_attempts}`,
       created: formatTime(created_at),
+      waiting: whyWaiting(task),
     };
   });
-  const columns = ['task_id', 'task_type', 'state', 'owner', 'priority', 'attempt', 'created'] as const;
+  const always = ['task_id', 'task_type', 'state', 'owner', 'priority', 'attempt', 'created'] as const;
+  const columns = rows.some(({ waiting }) => waiting !== undefined) ? ([...always, 'waiting'] as const) : always;
   context.out.table(
     columns.map((key) => ({ key, title: key.replace('task_', '') })),
     rows,
@@ -64,10 +76,40 @@ export const list: CommandRun = async (context, _, options) => {
 };
 
 export const show: CommandRun = async (context, [task_id]) => {
-  showTask(
-    context.out,
-    await withFabric(context, async ({ client }) => await client.request<TaskView>('task', 'get', { task_id })),
+  const task = await withFabric(
+    context,
+    async ({ client }) => await client.request<TaskView>('task', 'get', { task_id }),
   );
+  showTask(context.out, task);
+  const why = whyWaiting(task);
+  if (why !== undefined) context.out.note(`${task.task_id} is ${task.state}: ${why}`);
+  return exitCodes.done;
+};
+
+export const explain: CommandRun = async (context, [task_id], options) => {
+  const { out } = context;
+  const limit = numberOf(options, '--limit') ?? swarmsPerPage;
+  const body = given({ task_id, limit, cursor: textOf(options, '--cursor') });
+  const explanation = await withFabric(
+    context,
+    async ({ client }) => await client.request<Explanation>('task', 'explain', body),
+  );
+  out.data(explanation);
+  const { state, waiting_for, swarms, cursor } = explanation;
+  const why = waiting_for === null ? [] : reasonsOf(state, waiting_for);
+  out.line([`${task_id} is ${state}`, ...why].join('; '));
+  out.line('');
+  const columns = ['swarm', 'qualifies', 'code', 'reason'] as const;
+  out.table(
+    columns.map((key) => ({ key })),
+    swarms.map(({ swarm_id, qualifies, ...refusal }) => ({
+      swarm: swarm_id,
+      qualifies: qualifies ? 'yes' : 'no',
+      ...refusal,
+    })),
+    'no swarms',
+  );
+  if (cursor !== null) out.note(`there are more: --cursor ${cursor}`);
   return exitCodes.done;
 };
 
@@ -126,6 +168,15 @@ export const cancel: CommandRun = async (context, [task_id], options) => {
   );
   return exitCodes.done;
 };
+
+function reasonsOf(state: string, { dependencies, owner, holders, ...rest }: WaitingFor): string[] {
+  const why = whyWaiting({ state, open_dependencies: dependencies, ...rest });
+  return [
+    ...(owner === undefined ? [] : [`owned by ${owner}`]),
+    ...(why === undefined ? [] : [why]),
+    ...(holders === undefined ? [] : [`those are ${holders.join(', ')}`]),
+  ];
+}
 
 function showTask(out: Output, task: TaskView): void {
   out.data(task);
