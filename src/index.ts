@@ -24,5 +24,7 @@ export { FabricClient } from './bus/client.ts';
 export { FabricError } from './errors.ts';
 export type { Work } from './sdk/attempt.ts';
 export { type JoinOptions, join, type Membership } from './sdk/join.ts';
-export type { ClaimAnswer, OwnedTask, Task } from './sdk/task.ts';
+export { type MailboxOptions, readMailbox } from './sdk/mailbox.ts';
+export type { ClaimAnswer, DependencyResults, NextAnswer, OwnedTask, Task } from './sdk/task.ts';
 export { type Registration, runWorker, type WorkerEvent, type WorkerOptions } from './sdk/worker.ts';
+export type { MailboxMessage } from './store/mailbox-message.ts';

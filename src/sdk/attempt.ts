@@ -1,24 +1,27 @@
 /**
- * One claimed task, from its start to its end: completed, failed, released, or lost to someone else. The fabric is told
- * until it answers; its fencing token sees to it that nothing counts once the task is no longer ours.
+ * One task in hand, from its start to its end: completed, failed, released, or lost to someone else. Its lease is kept
+ * meanwhile, and the work is told before it is lost. The fabric is told how it ended until it answers; its fencing token
+ * sees to it that nothing counts once the task is no longer ours.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Json } from '../../machines/record.ts';
 import { ownedStates } from '../../machines/task/context.ts';
 import { type Backoff, backOff } from '../backoff.ts';
 import type { FabricClient } from '../bus/client.ts';
 import { FabricError } from '../errors.ts';
-import type { Namespace } from '../namespace.ts';
+import { Lease } from './lease.ts';
 import { orAborted } from './or-aborted.ts';
 import type { OwnedTask } from './task.ts';
 import { type TaskEvent, watchTasks } from './task-events.ts';
+import type { TakenTask } from './task-source.ts';
 import { isPassing, type Trouble, troubleOf } from './trouble.ts';
 
 /** Does a task; what it returns is the task's result. See `WorkerOptions`. */
 export type Work = (task: OwnedTask, context: { readonly signal: AbortSignal }) => Promise<Json>;
 
 /** `ms` is how long the work took. */
-export type AttemptOutcome =
+export type AttemptEvent =
+  /** The work was told to stop, for its lease could not be renewed in time. */
+  | { readonly type: 'endangered'; readonly task_id: string; readonly message: string }
   | { readonly type: 'completed'; readonly task_id: string; readonly ms: number }
   | { readonly type: 'failed'; readonly task_id: string; readonly message: string; readonly ms: number }
   /** The task was no longer ours; its result did not count. */
@@ -27,16 +30,18 @@ export type AttemptOutcome =
 
 export interface AttemptOptions {
   readonly client: FabricClient;
-  readonly namespace: Namespace;
-  readonly task: OwnedTask;
+  readonly taken: TakenTask;
   readonly work: Work;
   /** Once it aborts, the work has `drainMs` milliseconds left. */
   readonly drain: AbortSignal;
   readonly drainMs: number;
-  readonly onEvent: (event: AttemptOutcome | Trouble) => void;
+  readonly onEvent: (event: AttemptEvent | Trouble) => void;
 }
 
-const betweenTries: Backoff = { first: 100, max: 5_000 };
+const betweenTries: Backoff = { first: 100, max: 2_000 };
+/** How long one try may take, milliseconds; the last one, when the attempt is over, less. */
+const patienceMs = 5_000;
+const lastTryMs = 2_000;
 /** Refusals that say: the task is not this swarm's any more. */
 const ownershipLost: ReadonlySet<string> = new Set([
   'NOT_OWNER',
@@ -51,39 +56,68 @@ const longestMessage = 2_000;
 
 export class Attempt {
   readonly #options: AttemptOptions;
-  /** Aborted when the work is no longer wanted: the task is someone else's, or the time to drain is over. */
+  readonly #task: OwnedTask;
+  /** The signal of the work: its result is not wanted any more, or soon will not count. */
   readonly #unwanted = new AbortController();
+  /** Aborted when the work is not waited for any longer. */
+  readonly #over = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #lease: Lease | undefined;
+  #lost: FabricError | undefined;
 
   constructor(options: AttemptOptions) {
     this.#options = options;
+    this.#task = options.taken.task;
   }
 
-  /** @throws FabricError what the fabric refuses for other reasons than a lost ownership */
+  /** @throws FabricError what the fabric refuses for other reasons than a lost ownership, or does not answer in the end */
   async run(): Promise<void> {
-    const { task, onEvent } = this.#options;
     const stopWatching = this.#watch();
     try {
-      await this.#tell('start', {});
+      await this.#start();
       await this.#perform();
     } catch (error) {
       if (!(error instanceof FabricError && ownershipLost.has(error.code))) throw error;
-      onEvent({ type: 'lost', task_id: task.task_id, code: error.code });
+      this.#options.onEvent({ type: 'lost', task_id: this.#task.task_id, code: error.code });
     } finally {
       stopWatching();
+      this.#lease?.stop();
+      clearTimeout(this.#timer);
     }
   }
 
+  /** Resolves when the task is started, with enough of its lease ahead; also when the attempt is over before that. */
+  async #start(): Promise<void> {
+    const { client, taken, onEvent } = this.#options;
+    const { task_id, token } = this.#task;
+    const sentAt = performance.now();
+    await this.#tell('start', {});
+    const options = {
+      client,
+      task_id,
+      token,
+      leaseMs: taken.leaseMs,
+      onEndangered: (reason: FabricError) => this.#endanger(reason),
+      onLost: (reason: FabricError) => this.#lose(reason),
+      onTrouble: (error: FabricError) => onEvent(troubleOf(error)),
+    };
+    // What was started before has the lease of that time.
+    this.#lease = new Lease(options, taken.recovered ? undefined : sentAt);
+    await orAborted(this.#lease.secured, this.#over.signal).catch(() => {});
+  }
+
   async #perform(): Promise<void> {
-    const { task, work, onEvent } = this.#options;
-    const { task_id } = task;
-    const { signal } = this.#unwanted;
+    const { work, onEvent } = this.#options;
+    const { task_id } = this.#task;
     const begun = performance.now();
     let result: Json;
     try {
+      this.#over.signal.throwIfAborted();
       // Work that does not heed its signal is left to itself.
-      result = await orAborted(work(task, { signal }), signal);
+      result = await orAborted(work(this.#task, { signal: this.#unwanted.signal }), this.#over.signal);
     } catch (error) {
-      if (!signal.aborted) return await this.#fail(error, begun);
+      if (this.#lost) throw this.#lost;
+      if (!this.#unwanted.signal.aborted) return await this.#fail(error, begun);
       await this.#tell('release', {});
       onEvent({ type: 'released', task_id });
       return;
@@ -105,44 +139,79 @@ export class Attempt {
     const message = messageOf(error);
     const retryable = !(error instanceof FabricError) || error.retryable;
     await this.#tell('fail', { error: { message }, retryable });
-    this.#options.onEvent({ type: 'failed', task_id: this.#options.task.task_id, message, ms });
+    this.#options.onEvent({ type: 'failed', task_id: this.#task.task_id, message, ms });
   }
 
-  /** Repeats what the fabric does not answer, which is safe, until the work is unwanted. */
+  /**
+   * Repeats what the fabric does not answer, which is safe, until the attempt is over, and once after that: what was
+   * not answered may have taken effect.
+   */
   async #tell(op: string, body: Readonly<Record<string, unknown>>): Promise<void> {
-    const { client, task, onEvent } = this.#options;
+    const { client, onEvent } = this.#options;
+    const { task_id, token } = this.#task;
+    const { signal } = this.#over;
     for (let attempt = 0; ; attempt++) {
+      const isLast = signal.aborted;
       try {
-        await client.request('task', op, { task_id: task.task_id, token: task.token, ...body });
+        const timeoutMs = isLast ? lastTryMs : patienceMs;
+        await client.request('task', op, { task_id, token, ...body }, { timeoutMs });
         return;
       } catch (error) {
-        if (!isPassing(error) || client.connection.isClosed() || this.#unwanted.signal.aborted) throw error;
-        onEvent(troubleOf(error));
+        if (isLast && isPassing(error) && this.#lost) throw this.#lost;
+        if (client.connection.isClosed() || isLast || !(await this.#mayBeRepeated(error))) throw error;
+        onEvent(troubleOf(error as FabricError));
       }
-      await backOff(betweenTries, attempt, this.#unwanted.signal).catch(() => {});
+      await backOff(betweenTries, attempt, signal).catch(() => {});
     }
   }
 
+  /** A task whose blocker is not resolved yet can be completed later. */
+  async #mayBeRepeated(error: unknown): Promise<boolean> {
+    if (isPassing(error)) return true;
+    if (!(error instanceof FabricError && error.code === 'TASK_NOT_AVAILABLE')) return false;
+    return (await this.#lease?.isBlocked()) ?? false;
+  }
+
+  /** The lease may soon be over: the work is to stop; if it has its result all the same, that is offered. */
+  #endanger(reason: FabricError): void {
+    this.#options.onEvent({ type: 'endangered', task_id: this.#task.task_id, message: reason.message });
+    this.#unwanted.abort(reason);
+    this.#endAfterGrace();
+  }
+
+  #lose(reason: FabricError): void {
+    this.#lost = reason;
+    this.#end(reason);
+  }
+
+  #end(reason: FabricError): void {
+    this.#unwanted.abort(reason);
+    this.#over.abort(reason);
+  }
+
+  #endAfterGrace(): void {
+    const { drainMs } = this.#options;
+    const reason = new FabricError('TIMEOUT', `the work was told to stop and did not within ${drainMs} ms`);
+    this.#timer ??= setTimeout(() => this.#end(reason), drainMs);
+  }
+
+  /** Follows the task and the drain until the function that is returned is called. */
   #watch(): () => void {
-    const { client, namespace, task, drain, drainMs } = this.#options;
-    const onEvent = ({ revision, owner, state }: TaskEvent) => {
+    const { client, drain } = this.#options;
+    const { task_id, revision: since } = this.#task;
+    const onEvent = ({ revision, owner, state, event }: TaskEvent) => {
       // Events of the time before the claim may still be under way.
-      if (revision <= task.revision) return;
-      if (owner !== client.callerId || !owned.has(state)) this.#unwanted.abort();
-    };
-    const events = watchTasks(client, namespace, onEvent, task.task_id);
-    const over = new AbortController();
-    const onDrain = () => {
-      delay(drainMs, undefined, { signal: over.signal }).then(
-        () => this.#unwanted.abort(),
-        () => {},
+      if (revision <= since || (owner === client.callerId && owned.has(state))) return;
+      this.#end(
+        new FabricError('STALE_TOKEN', `${task_id} is ${state} after ${event}, and not this worker’s any more`),
       );
     };
+    const events = watchTasks(client, client.namespace, onEvent, task_id);
+    const onDrain = () => this.#endAfterGrace();
     if (drain.aborted) onDrain();
     else drain.addEventListener('abort', onDrain, { once: true });
     return () => {
       events.close();
-      over.abort();
       drain.removeEventListener('abort', onDrain);
     };
   }

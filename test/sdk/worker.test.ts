@@ -74,8 +74,8 @@ describe('a worker', () => {
     await create('own', ['own-1']);
     const worker = await start('w-types', { taskTypes: ['own'], work: async () => null });
     await untilState('own-1', 'completed');
-    expect((await get('foreign-1')).state).toBe('available');
-    expect(worker.ids('race_lost')).toEqual([]);
+    expect(await get('foreign-1')).toMatchObject({ state: 'available', n: 1 });
+    expect(worker.ids('claimed')).toEqual(['own-1']);
   });
 
   it('shares the board with others, so that every task is done exactly once', async () => {
@@ -182,19 +182,66 @@ describe('a worker', () => {
     expect((await get('cancel-1')).state).toBe('cancelled');
   });
 
-  it('does what it may when it lacks a capability for other tasks, without asking over and over', async () => {
-    await create('gated', ['gated-1'], { requires: ['rare'] });
+  it('leaves a task alone for which it lacks a capability, and does what it may', async () => {
+    await create('gated', ['gated-1'], { requires: ['rare'], priority: 9 });
     await create('gated', ['plain-1']);
     const worker = await start('w-gated', { taskTypes: ['gated'], work: async () => null });
     await untilState('plain-1', 'completed');
-    await until('the other was tried', () => worker.ids('refused').length > 0);
-    expect(worker.events).toContainEqual(
-      expect.objectContaining({ type: 'refused', task_id: 'gated-1', reason: 'CAPABILITY_MISSING' }),
-    );
-    const tried = worker.ids('refused').length;
-    await create('gated', ['plain-2']);
-    await untilState('plain-2', 'completed');
-    expect(worker.ids('refused').length - tried).toBeLessThan(5);
+    expect(await get('gated-1')).toMatchObject({ state: 'available', n: 1 });
+    expect(worker.ids('trouble')).toEqual([]);
+  });
+
+  it('is given the results of the tasks that its task depends on', async () => {
+    await create('first', ['sum-1', 'sum-2'], { metadata: { value: 20 } });
+    await create('then', ['sum'], { depends_on: ['sum-1', 'sum-2'] });
+    await start('w-sum', {
+      taskTypes: ['first', 'then'],
+      work: async ({ metadata, dependency_results }) => {
+        const values = Object.values(dependency_results).map(Number);
+        return values.length === 0 ? metadata['value']! : values.reduce((a, b) => a + b, 2);
+      },
+    });
+    await untilState('sum', 'completed');
+    expect((await get('sum')).result).toBe(42);
+  });
+
+  it('does as many tasks at a time as it is told to, and all of them may finish when it is told to stop', async () => {
+    const ids = number('many', 7);
+    await create('many', ids);
+    let [now, most] = [0, 0];
+    const finish: Array<() => void> = [];
+    const worker = await start('w-many', {
+      taskTypes: ['many'],
+      concurrency: 3,
+      work: async () => {
+        most = Math.max(most, ++now);
+        await new Promise<void>((resolve) => finish.push(resolve));
+        now--;
+        return null;
+      },
+    });
+    await until('three are in hand', () => finish.length === 3);
+    finish.shift()!();
+    await until('there is a fourth', () => finish.length === 3 && worker.ids('claimed').length === 4);
+    worker.stop.abort();
+    for (const one of finish) one();
+    await worker.done;
+    expect(most).toBe(3);
+    expect(worker.ids('completed')).toHaveLength(4);
+    const states = await Promise.all(ids.map(async (id) => (await get(id)).state));
+    expect(states.filter((state) => state === 'available')).toHaveLength(3);
+  });
+
+  it('gives back a task that it is handed after it was told to stop', async () => {
+    const worker = await start('w-late', { taskTypes: ['late'], drainMs: 1_000, work: async () => null });
+    // It waits for a task once the first was done.
+    await create('late', ['late-0']);
+    await untilState('late-0', 'completed');
+    worker.stop.abort();
+    await create('late', ['late-1']);
+    await worker.done;
+    expect(await get('late-1')).toMatchObject({ state: 'available', attempt: 0 });
+    expect(worker.ids('claimed')).toEqual(['late-0']);
   });
 
   it('goes on after a restart of the coordinator', async () => {
@@ -213,6 +260,12 @@ describe('a worker', () => {
     const signal = AbortSignal.timeout(20_000);
     const run = runWorker({ client, taskTypes: ['nobody'], signal, work: async () => null });
     await expect(run).rejects.toMatchObject({ code: 'SWARM_NOT_FOUND' });
+  });
+
+  it('refuses to do no task at a time', async () => {
+    const client = await fabric.join('w-none');
+    const run = runWorker({ client, concurrency: 0, signal: AbortSignal.abort(), work: async () => null });
+    await expect(run).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
   });
 
   it('ends at once when it is told to stop before it began', async () => {
