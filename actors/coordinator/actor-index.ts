@@ -17,6 +17,9 @@ export interface IndexEntry {
   readonly revision: number;
 }
 
+/** So many ids of actors that are gone are kept in any case, so that few are never looked through often. */
+const mostGone = 16;
+
 export class ActorIndex {
   readonly #entries = new Map<string, IndexEntry>();
   /** Waiting tasks that wait for nothing but their time. */
@@ -54,6 +57,7 @@ export class ActorIndex {
   remove(id: string): void {
     this.#unlink(id, this.#entries.get(id));
     this.#entries.delete(id);
+    this.#dropGone();
   }
 
   get(id: string): IndexEntry | undefined {
@@ -118,6 +122,14 @@ export class ActorIndex {
       if (entry && test(entry)) found.push(id);
     }
     return found;
+  }
+
+  /** Where nobody asks for a list, the ids of those that are gone must not pile up. */
+  #dropGone(): void {
+    if (this.#sorted.length + this.#newest.length <= 2 * this.#entries.size + mostGone) return;
+    const isThere = (id: string) => this.#entries.has(id);
+    this.#sorted = this.#sorted.filter(isThere);
+    this.#newest = this.#newest.filter(isThere);
   }
 
   /** The newest ids are few and are merged in: sorting all of them for each list would stop everything else. */

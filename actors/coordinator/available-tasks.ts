@@ -1,63 +1,42 @@
 /**
  * The tasks that are available now, in the order in which they are to be worked on: higher priority first, then older,
  * then by id. Built from records in any order of arrival: of one task the newest revision counts.
- *
- * Tasks that the same swarms qualify for share a profile, so that who may have a task is decided per profile and never
- * task by task.
  */
 import { stateName } from '../../machines/record.ts';
 import type { TaskContext } from '../../machines/task/context.ts';
 import type { StoredRecord } from '../../src/store/record-log.ts';
 import { type HeapItem, OrderedHeap } from './ordered-heap.ts';
 import { RecentRevisions } from './recent-revisions.ts';
+import { concurrencyLimit } from './semaphore-plan.ts';
+import {
+  type AvailableTask,
+  isBefore,
+  Profile,
+  Requirements,
+  type TaskEntry,
+  type TaskProfile,
+} from './task-profile.ts';
 
-/** All of a task that decides who may claim it, and when. */
-export interface TaskProfile {
-  readonly task_type: string;
-  /** Sorted. */
-  readonly requires: readonly string[];
-  /** The same for equal lists, for tables of what was found out about them. */
-  readonly requires_key: string;
-  readonly concurrency_key: string | null;
-  readonly concurrency_limit: number;
-  /** US dollars. */
-  readonly cost_estimate: number;
-  /** The first of its tasks that is not held; undefined when there is none. */
-  readonly first: AvailableTask | undefined;
-}
-
-export interface AvailableTask {
-  readonly task_id: string;
-  readonly priority: number;
-  readonly created_at: number;
-  /** Of the record that made it available. */
-  readonly revision: number;
-  readonly profile: TaskProfile;
-}
-
-interface Entry extends AvailableTask, HeapItem {
-  readonly profile: Profile;
-}
-
-interface Profile extends TaskProfile, HeapItem {
-  readonly key: string;
-  readonly tasks: OrderedHeap<Entry>;
-  /** How many tasks have it, those that are held included. */
-  members: number;
-}
+/** After so many profiles that do not qualify, it is cheaper to ask all of them in any order. */
+const askedInOrder = 64;
 
 export class AvailableTasks {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, TaskEntry>();
   readonly #profiles = new Map<string, Profile>();
   /** Those that have a task that is not held. */
   readonly #offering = new OrderedHeap<Profile>((a, b) => isBefore(a.tasks.first!, b.tasks.first!));
   readonly #byConcurrencyKey = new Map<string, Set<Profile>>();
+  readonly #requirements = new Requirements();
   readonly #gone = new RecentRevisions();
 
-  /** Takes in a record of a task; answers with the task when it has become available with it. */
-  apply({ record, revision }: StoredRecord): AvailableTask | undefined {
+  /**
+   * Takes in a record of a task; answers with the task when it has become available with it. `own` says that this process
+   * committed it; a record may be seen before that is known.
+   */
+  apply({ record, revision }: StoredRecord, own = false): AvailableTask | undefined {
     const { id } = record;
     const present = this.#entries.get(id);
+    if (own && present?.revision === revision) present.own = true;
     if ((present && present.revision >= revision) || this.#gone.covers(id, revision)) return undefined;
     if (present) this.#remove(present);
     if (stateName(record.snapshot.value) !== 'available') {
@@ -67,7 +46,7 @@ export class AvailableTasks {
     this.#gone.forget(id);
     const { priority, created_at, ...task } = record.snapshot.context as TaskContext;
     const profile = this.#profileOf(task);
-    const entry: Entry = { task_id: id, priority, created_at, revision, profile, position: -1 };
+    const entry: TaskEntry = { task_id: id, priority, created_at, revision, profile, own, position: -1 };
     this.#entries.set(id, entry);
     profile.members++;
     this.#offer(entry);
@@ -105,22 +84,31 @@ export class AvailableTasks {
   /** Those that are not held, of the profiles that pass, in order. Nothing may change while they are read. */
   *candidates(qualifies: (profile: TaskProfile) => boolean): Generator<AvailableTask, void, undefined> {
     const open = new OrderedHeap<Source>((a, b) => isBefore(a.task, b.task));
+    const asked = new Set<Profile>();
+    const ask = (profile: Profile) => {
+      asked.add(profile);
+      if (qualifies(profile)) open.push({ task: profile.tasks.first!, rest: undefined, position: -1 });
+    };
     // Profiles come in the order of their first tasks, so those behind the best task found so far can wait.
     const profiles = this.#offering.inOrder();
     let profile = profiles.next().value;
     for (;;) {
       for (
         ;
-        profile && (!open.first || isBefore(profile.tasks.first!, open.first.task));
+        profile && !(open.first && isBefore(open.first.task, profile.tasks.first!));
         profile = profiles.next().value
       ) {
-        if (!qualifies(profile)) continue;
-        const rest = profile.tasks.inOrder();
-        open.push({ task: rest.next().value!, rest, position: -1 });
+        ask(profile);
+        if (asked.size - open.size > askedInOrder) {
+          for (const other of this.#profiles.values()) if (other.position >= 0 && !asked.has(other)) ask(other);
+          profile = undefined;
+          break;
+        }
       }
       const source = open.first;
       if (!source) return;
       yield source.task;
+      source.rest ??= after(source.task);
       const next = source.rest.next().value;
       if (next) {
         source.task = next;
@@ -129,19 +117,33 @@ export class AvailableTasks {
     }
   }
 
+  /**
+   * A task of the same profile and priority as one that is not held, not held either, chosen at random from about so many
+   * that come next.
+   */
+  near(task: AvailableTask, range: number, random: () => number): AvailableTask {
+    const entry = this.#entries.get(task.task_id);
+    if (entry !== task || entry.position < 0) return task;
+    const { tasks } = entry.profile;
+    let position = Math.floor(random() * Math.min(range, tasks.size));
+    // Whatever stands above has at least the same priority, up to the first of all.
+    while (tasks.at(position)!.priority < task.priority) position = (position - 1) >> 1;
+    return tasks.at(position)!;
+  }
+
   /** The profiles of tasks that share this key. */
   profilesOfKey(concurrencyKey: string): Iterable<TaskProfile> {
     return this.#byConcurrencyKey.get(concurrencyKey) ?? [];
   }
 
-  #offer(entry: Entry): void {
+  #offer(entry: TaskEntry): void {
     const { profile } = entry;
     profile.tasks.push(entry);
     if (profile.position < 0) this.#offering.push(profile);
     else this.#offering.moved(profile);
   }
 
-  #withdraw(entry: Entry): void {
+  #withdraw(entry: TaskEntry): void {
     if (entry.position < 0) return;
     const { profile } = entry;
     const { tasks } = profile;
@@ -151,7 +153,7 @@ export class AvailableTasks {
     if (tasks.size > 0) this.#offering.moved(profile);
   }
 
-  #remove(entry: Entry): void {
+  #remove(entry: TaskEntry): void {
     this.#withdraw(entry);
     this.#entries.delete(entry.task_id);
     const { profile } = entry;
@@ -164,32 +166,18 @@ export class AvailableTasks {
     if (sharing?.size === 0) this.#byConcurrencyKey.delete(concurrency_key);
   }
 
-  #profileOf(task: Omit<TaskContext, 'priority' | 'created_at'>): Profile {
-    const { task_type, concurrency_key } = task;
-    const requires = [...task.requires].sort();
-    const requires_key = JSON.stringify(requires);
-    const concurrency_limit = concurrency_key === null ? Number.POSITIVE_INFINITY : (task.concurrency_limit ?? 1);
+  #profileOf({ task_type, concurrency_key, ...task }: Omit<TaskContext, 'priority' | 'created_at'>): Profile {
+    const { requires, requires_key } = this.#requirements.shared(task.requires);
+    const concurrency_limit = concurrency_key === null ? Number.POSITIVE_INFINITY : concurrencyLimit(task);
     const cost_estimate = task.cost_estimate ?? 0;
-    const key = JSON.stringify([task_type, requires_key, concurrency_key, concurrency_limit, cost_estimate]);
+    // Only the last of them may hold a line feed.
+    const key = `${requires_key}\n${cost_estimate}\n${concurrency_limit}\n${concurrency_key ?? ''}\n${task_type}`;
     const present = this.#profiles.get(key);
     if (present) return present;
-    const tasks = new OrderedHeap<Entry>(isBefore);
-    const profile: Profile = {
-      key,
-      task_type,
-      requires,
-      requires_key,
-      concurrency_key,
-      concurrency_limit,
-      cost_estimate,
-      tasks,
-      members: 0,
-      position: -1,
-      get first() {
-        return tasks.first;
-      },
-    };
+    const content = { task_type, requires, requires_key, concurrency_key, concurrency_limit, cost_estimate };
+    const profile = new Profile(key, content);
     this.#profiles.set(key, profile);
+    this.#requirements.keep(this.#profiles);
     if (concurrency_key !== null) {
       const sharing = this.#byConcurrencyKey.get(concurrency_key) ?? new Set();
       this.#byConcurrencyKey.set(concurrency_key, sharing.add(profile));
@@ -198,15 +186,15 @@ export class AvailableTasks {
   }
 }
 
-/** The tasks of one profile while the profiles are merged: the next one, and those after it. */
-interface Source extends HeapItem {
-  task: Entry;
-  readonly rest: Generator<Entry, void, undefined>;
+/** The tasks of a profile behind its first. */
+function after(first: TaskEntry): Generator<TaskEntry, void, undefined> {
+  const all = first.profile.tasks.inOrder();
+  all.next();
+  return all;
 }
 
-/** Higher priority first, then older, then by id. */
-export function isBefore(a: AvailableTask, b: AvailableTask): boolean {
-  if (a.priority !== b.priority) return a.priority > b.priority;
-  if (a.created_at !== b.created_at) return a.created_at < b.created_at;
-  return a.task_id < b.task_id;
+/** The tasks of one profile while the profiles are merged: the next one, and those after it. */
+interface Source extends HeapItem {
+  task: TaskEntry;
+  rest: Generator<TaskEntry, void, undefined> | undefined;
 }

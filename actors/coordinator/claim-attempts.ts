@@ -4,13 +4,14 @@
  */
 import type { Code } from '../../machines/codes.ts';
 import { FabricError } from '../../src/errors.ts';
-import type { AvailableTask, AvailableTasks, TaskProfile } from './available-tasks.ts';
+import type { AvailableTasks } from './available-tasks.ts';
 import { ClaimContention } from './claim-contention.ts';
 import type { Delayed } from './delayed.ts';
 import { Refusals } from './refusals.ts';
 import type { SemaphoresKnown } from './semaphores-known.ts';
 import type { KnownSwarm, SwarmsKnown } from './swarm-facts.ts';
 import type { ClaimAnswer } from './task-claims.ts';
+import type { AvailableTask, TaskProfile } from './task-profile.ts';
 
 export type Claimed = ClaimAnswer & { readonly claimed: true };
 
@@ -30,6 +31,9 @@ export interface ClaimAttemptsOptions {
 
 /** After a refusal that nothing known here explains, milliseconds. */
 const unexplainedPauseMs = 250;
+/** How many candidates, and how many tasks near them, are looked at where one is chosen at random. */
+const mostCompared = 16;
+const samples = 8;
 /** How long a task is not tried again whose claim was lost, if no record of it arrives, milliseconds. */
 const lostPauseMs = 1_000;
 
@@ -48,6 +52,11 @@ export class ClaimAttempts {
     this.#options = options;
     const { delayed, onSwarm } = options;
     this.#refusals = new Refusals({ delayed, pauseMs: unexplainedPauseMs, over: (swarmId) => onSwarm(swarmId, true) });
+  }
+
+  /** How long a claim takes on average, milliseconds. */
+  get claimMs(): number {
+    return this.#contention.claimMs;
   }
 
   /** Whether the swarm could claim anything now. */
@@ -80,8 +89,15 @@ export class ClaimAttempts {
         this.affords(swarm, profile) &&
         this.isOpen(profile),
     );
-    const few = firstFew(candidates, this.#contention.choices);
-    const task = few[Math.floor(random() * few.length)];
+    const { range } = this.#contention;
+    const few = firstFew(candidates, Math.min(range, mostCompared));
+    let task = few[0];
+    for (let i = 0; i < samples && range > 1 && task; i++) {
+      const one = few[Math.floor(random() * few.length)]!;
+      task = tasks.near(one, range, random);
+      // What each process made available itself is a share that no other prefers.
+      if (task.own) break;
+    }
     if (task) tasks.hold(task);
     return task;
   }
@@ -96,8 +112,10 @@ export class ClaimAttempts {
     this.claims++;
     this.#changing(swarmId, () => this.#bySwarm.add(swarmId, 1));
     if (key !== null) this.#byKey.add(key, 1);
+    const begunAt = performance.now();
     try {
-      return this.#judge(swarmId, task, await this.#options.claim(swarmId, task.task_id));
+      const answer = await this.#options.claim(swarmId, task.task_id);
+      return this.#judge(swarmId, task, answer, performance.now() - begunAt);
     } catch (error) {
       const code = error instanceof FabricError ? error.code : undefined;
       if (code === 'SWARM_NOT_FOUND') this.#letGo(task);
@@ -125,15 +143,15 @@ export class ClaimAttempts {
     this.#freeKey(key);
   }
 
-  #judge(swarmId: string, task: AvailableTask, answer: ClaimAnswer): Claimed | undefined {
+  #judge(swarmId: string, task: AvailableTask, answer: ClaimAnswer, ms: number): Claimed | undefined {
     if (answer.claimed) {
-      this.#contention.sample('won');
+      this.#contention.sample('won', ms);
       this.#rest(task);
       return answer;
     }
     if (answer.reason === 'TASK_NOT_AVAILABLE') {
       this.conflicts++;
-      this.#contention.sample('lost');
+      this.#contention.sample('lost', ms);
       this.#rest(task);
       return undefined;
     }

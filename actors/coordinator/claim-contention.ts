@@ -1,23 +1,49 @@
 /**
- * How often claims are lost to other processes, and how far they should therefore spread out. Without contention the
- * first task is tried, always; the more claims are lost, the more of the first tasks are chosen from at random.
+ * How much processes get in each other's way. As long as no claim is lost, the first task is the one to try, always. Each
+ * lost claim widens the range of first tasks from which one is chosen at random, each that is won narrows it a little,
+ * and so does time; so about three claims in a hundred are lost, however many processes there are.
  */
-const weightOfOne = 0.05;
-/** Below this share of lost claims the order is kept exactly. */
-const tolerated = 0.02;
-const mostChoices = 16;
+const onLoss = 2;
+const onWin = 0.98;
+const widest = 1_024;
+/** The range halves in this time, milliseconds. */
+const halfLifeMs = 5_000;
+/** How much a claim changes the average of how long they take. */
+const weightOfOne = 0.1;
 
 export class ClaimContention {
-  /** The share of claims that were lost, of late: 0 to 1. */
-  #lost = 0;
+  readonly #now: () => number;
+  #range = 1;
+  #at: number;
+  #claimMs = 1;
 
-  sample(outcome: 'won' | 'lost'): void {
-    this.#lost += weightOfOne * ((outcome === 'lost' ? 1 : 0) - this.#lost);
+  /** `now` in milliseconds, from any time on. */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+    this.#at = now();
   }
 
-  /** Of how many of the first tasks one should be chosen at random; 1 to 16. */
-  get choices(): number {
-    if (this.#lost < tolerated) return 1;
-    return Math.min(mostChoices, 1 + Math.ceil(this.#lost * 2 * mostChoices));
+  /** A claim was won, or lost to someone else, after so many milliseconds. */
+  sample(outcome: 'won' | 'lost', ms: number): void {
+    this.#claimMs += weightOfOne * (ms - this.#claimMs);
+    const range = this.#aged();
+    this.#range = outcome === 'lost' ? Math.min(widest, range * onLoss) : Math.max(1, range * onWin);
+  }
+
+  /** From how many of the first tasks one is to be chosen at random; 1: the first. */
+  get range(): number {
+    return Math.floor(this.#aged());
+  }
+
+  /** How long a claim takes on average, milliseconds. */
+  get claimMs(): number {
+    return this.#claimMs;
+  }
+
+  #aged(): number {
+    const now = this.#now();
+    this.#range = Math.max(1, this.#range * 0.5 ** ((now - this.#at) / halfLifeMs));
+    this.#at = now;
+    return this.#range;
   }
 }

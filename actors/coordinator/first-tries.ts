@@ -2,15 +2,22 @@
  * Tasks that another process made available. It tries them first, for callers of its own; here they are held for a few
  * milliseconds, so that processes do not race for every new task.
  */
-import type { AvailableTask, AvailableTasks, TaskProfile } from './available-tasks.ts';
+import type { AvailableTasks } from './available-tasks.ts';
 import type { Delayed } from './delayed.ts';
+import type { AvailableTask, TaskProfile } from './task-profile.ts';
 
-/** Milliseconds; chosen at random, since the processes that do not have the first try are not to race either. */
-const head = { least: 2, most: 8 };
+/**
+ * In average claims, with one millisecond added: the claim of the one that tries first has to be seen here. Chosen at
+ * random in between, so that the others do not race either.
+ */
+const headStart = { least: 1, most: 4 };
+const longestMs = 100;
 
 interface FirstTriesOptions {
   readonly tasks: AvailableTasks;
   readonly delayed: Delayed;
+  /** How long a claim takes on average, milliseconds. */
+  readonly claimMs: () => number;
   /** At least 0, less than 1. */
   readonly random: () => number;
   /** A task of this profile can be tried here, and nobody was faster. */
@@ -27,9 +34,10 @@ export class FirstTries {
 
   /** Leaves the first try of this task to the process that made it available. */
   leave(task: AvailableTask): void {
-    const { tasks, delayed, random } = this.#options;
+    const { tasks, delayed, random, claimMs } = this.#options;
     tasks.hold(task);
-    const ms = head.least + random() * (head.most - head.least);
+    const claims = headStart.least + random() * (headStart.most - headStart.least);
+    const ms = Math.min(longestMs, 1 + claims * claimMs());
     const callOff = delayed.after(ms, () => this.#end(task));
     this.#left.set(task.task_id, { task, callOff });
   }

@@ -7,7 +7,7 @@
 import type { SwarmState } from '../../machines/swarm/context.ts';
 import { FabricError } from '../../src/errors.ts';
 import type { StoredRecord } from '../../src/store/record-log.ts';
-import { type AvailableTask, AvailableTasks } from './available-tasks.ts';
+import { AvailableTasks } from './available-tasks.ts';
 import { ClaimAttempts, type Claimed } from './claim-attempts.ts';
 import { Delayed } from './delayed.ts';
 import { FirstTries } from './first-tries.ts';
@@ -15,6 +15,7 @@ import { ParkedCallers } from './parked-callers.ts';
 import { SemaphoresKnown } from './semaphores-known.ts';
 import { hasWidened, SwarmsKnown } from './swarm-facts.ts';
 import type { ClaimAnswer } from './task-claims.ts';
+import type { AvailableTask } from './task-profile.ts';
 import { TypeFilter } from './type-filter.ts';
 import { WaitingCaller } from './waiting-caller.ts';
 import { WakeRounds } from './wake-rounds.ts';
@@ -104,7 +105,13 @@ export class NextTask {
         void this.#serve(caller, task);
       },
     });
-    this.#firstTries = new FirstTries({ tasks, delayed, random, onOver: (profile) => this.#rounds.offer(profile) });
+    this.#firstTries = new FirstTries({
+      tasks,
+      delayed,
+      random,
+      claimMs: () => this.#attempts.claimMs,
+      onOver: (profile) => this.#rounds.offer(profile),
+    });
   }
 
   /** Takes in a record; `own` says that this process committed it. Records may come twice, and in any order. */
@@ -215,7 +222,7 @@ export class NextTask {
   }
 
   #applyTask(stored: StoredRecord, own: boolean): void {
-    const task = this.#tasks.apply(stored);
+    const task = this.#tasks.apply(stored, own);
     if (!task) {
       if (own) this.#firstTries.isOurs(stored.record.id, stored.revision);
     } else if (own) this.#rounds.offer(task.profile);

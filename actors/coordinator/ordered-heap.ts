@@ -9,7 +9,7 @@ export interface HeapItem {
 
 export class OrderedHeap<Item extends HeapItem> {
   readonly #before: (a: Item, b: Item) => boolean;
-  readonly #items: Item[] = [];
+  #items: Item[] = [];
 
   /** `before` is a strict order. An item may be in one heap at a time. */
   constructor(before: (a: Item, b: Item) => boolean) {
@@ -24,9 +24,19 @@ export class OrderedHeap<Item extends HeapItem> {
     return this.#items[0];
   }
 
+  /**
+   * The item at a position: 0 is the first; behind it the items come roughly, not exactly, in order. Above each stands
+   * one that comes before it, at half its position.
+   */
+  at(position: number): Item | undefined {
+    return this.#items[position];
+  }
+
   push(item: Item): void {
     item.position = this.#items.length;
-    this.#items.push(item);
+    // Many heaps hold one item, and a list that is pushed to takes room for sixteen more.
+    if (item.position === 0) this.#items = [item];
+    else this.#items.push(item);
     this.#up(item);
   }
 

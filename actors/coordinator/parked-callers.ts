@@ -6,9 +6,9 @@
  * queue and not each caller. Bounded: beyond `maxCallers`, or `maxPerSwarm` of one swarm, a caller is refused.
  */
 import { FabricError } from '../../src/errors.ts';
-import type { TaskProfile } from './available-tasks.ts';
 import { type HeapItem, OrderedHeap } from './ordered-heap.ts';
 import type { CapabilitySet, KnownSwarm, SwarmsKnown } from './swarm-facts.ts';
+import type { TaskProfile } from './task-profile.ts';
 import type { TypeFilter } from './type-filter.ts';
 
 export interface Caller {

@@ -2,8 +2,9 @@
  * What claims of a swarm were refused that looked right from here. It is not tried again until a newer record of the swarm
  * is seen, or after a pause: what is known here is either behind by a moment, or wrong.
  */
-import type { TaskProfile } from './available-tasks.ts';
+
 import type { Delayed } from './delayed.ts';
+import type { TaskProfile } from './task-profile.ts';
 
 interface Refused {
   /** Of the swarm's record that was known then. */

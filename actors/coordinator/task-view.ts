@@ -24,6 +24,7 @@ export interface TaskView {
   blocker_id: string | null;
   attempt: number;
   max_attempts: number;
+  lease_ms: number;
   /** The end of the lease; in lists and events as it was before renewals, which are not recorded. */
   lease_expires_at: number | null;
   created_at: number;
@@ -60,6 +61,7 @@ export function taskView({ record, revision }: StoredRecord): TaskView {
     blocker_id: task.blocker_id,
     attempt: task.attempt,
     max_attempts: task.max_attempts,
+    lease_ms: task.lease_ms,
     lease_expires_at: task.lease_expires_at,
     created_at: task.created_at,
     claimed_at: task.claimed_at,

@@ -5,9 +5,10 @@
  * After a round no task is available that fits a caller who waits. So tasks that become available are only compared with
  * the callers, and a swarm that may have more than before only with the tasks that are there.
  */
-import { type AvailableTask, type AvailableTasks, isBefore, type TaskProfile } from './available-tasks.ts';
+import type { AvailableTasks } from './available-tasks.ts';
 import { type HeapItem, OrderedHeap } from './ordered-heap.ts';
 import type { Caller, ParkedCallers } from './parked-callers.ts';
+import { type AvailableTask, isBefore, type TaskProfile } from './task-profile.ts';
 
 export interface WakeRoundsOptions<C extends Caller> {
   readonly parked: ParkedCallers<C>;

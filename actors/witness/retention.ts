@@ -25,9 +25,11 @@ export interface RetentionOptions {
   readonly everyMs?: number;
 }
 
-/** An actor that lives on is trimmed when so many of its records lie behind the last one. */
+/** An actor that lives on is trimmed at each of its transitions whose number this divides. */
 const historyKept = 64;
 const mostPerRound = 10_000;
+/** Purges at the same time: one after the other they would fall behind, where many others write. */
+const purgedAtOnce = 16;
 /** After so many purges it is asked again which tasks are needed: a task may be created at any time. */
 const purgesPerLook = 64;
 /**
@@ -49,8 +51,6 @@ export class Retention {
   readonly #rounds: Rounds;
   /** Everything before this sequence has been looked at. */
   #next = 1;
-  /** Actors that live on: how many of their records were passed since they were last trimmed. */
-  readonly #passed = new Map<string, number>();
   readonly #needed: NeededTasks;
   /** The subjects of all tasks begin with it. */
   readonly #taskPrefix: string;
@@ -100,29 +100,29 @@ export class Retention {
   async #purge(purges: readonly Purge[]): Promise<void> {
     const { jsm, namespace } = this.#options;
     if (purges.some(({ task_id }) => task_id !== undefined)) await this.#needed.catchUp();
-    for (const purge of purges) {
+    const purgeOne = async (purge: Purge) => {
       const { task_id, filter, seq } = purge;
       if (task_id !== undefined && this.#needed.has(task_id)) {
         this.#postponed.set(task_id, purge);
-        continue;
+        return;
       }
       await jsm.streams.purge(namespace.actorsStream, { filter, seq });
       if (task_id !== undefined) this.#postponed.delete(task_id);
-    }
+    };
+    for (let from = 0; from < purges.length; from += purgedAtOnce)
+      await Promise.all(purges.slice(from, from + purgedAtOnce).map(purgeOne));
   }
 
   #consider(message: JsMsg): Purge | undefined {
     const kind = message.headers?.get('IF-Kind');
     if (kind === undefined || kind === '') return undefined;
     if (isEnded(kind, message.headers?.get('IF-State') ?? '')) {
-      this.#passed.delete(message.subject);
       const purge = { filter: message.subject, seq: message.seq + 1 };
       return kind === 'task' ? { ...purge, task_id: message.subject.slice(this.#taskPrefix.length) } : purge;
     }
-    const passed = (this.#passed.get(message.subject) ?? 0) + 1;
-    this.#passed.set(message.subject, passed % historyKept);
+    const n = Number(message.headers?.get('IF-N'));
     // Purges what lies before this record; it may itself be the last one.
-    return passed === historyKept ? { filter: message.subject, seq: message.seq } : undefined;
+    return n > 0 && n % historyKept === 0 ? { filter: message.subject, seq: message.seq } : undefined;
   }
 
   /** Reads headers from where the last round ended, up to a sequence and an age. */
@@ -136,7 +136,9 @@ export class Retention {
       headers_only: true,
     });
     try {
-      const messages = await consumer.fetch({ max_messages: mostPerRound, expires: 1_000 });
+      const { num_pending } = await consumer.info();
+      if (num_pending === 0) return false;
+      const messages = await consumer.fetch({ max_messages: Math.min(num_pending, mostPerRound), expires: 5_000 });
       let count = 0;
       for await (const message of messages) {
         if (message.seq > limit || Date.parse(message.timestamp) >= before) {
@@ -146,7 +148,8 @@ export class Retention {
         onMessage(message);
         count++;
       }
-      return count === mostPerRound;
+      // Fewer than were asked for have come where the servers are busy.
+      return count < num_pending;
     } finally {
       await consumer.delete().catch(() => {});
     }

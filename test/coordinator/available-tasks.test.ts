@@ -1,8 +1,9 @@
 /** Available tasks come in the order in which they are to be worked on, whatever the order in which records arrive. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type AvailableTask, AvailableTasks, type TaskProfile } from '../../actors/coordinator/available-tasks.ts';
+import { AvailableTasks } from '../../actors/coordinator/available-tasks.ts';
 import { OrderedHeap } from '../../actors/coordinator/ordered-heap.ts';
+import type { AvailableTask, TaskProfile } from '../../actors/coordinator/task-profile.ts';
 import type { TaskState } from '../../machines/task/context.ts';
 import type { StoredRecord } from '../../src/store/record-log.ts';
 import { taskRecord } from './next-parts.ts';
@@ -45,6 +46,18 @@ describe('the order of available tasks', () => {
     expect(first?.task_id).toBe('t3');
     expect(asked).toEqual(['type-0', 'type-1', 'type-2', 'type-3']);
     expect(tasks.profileCount).toBe(1_000);
+  });
+
+  it('holds also where most profiles do not qualify', () => {
+    const tasks = filled(
+      ...Array.from({ length: 500 }, (_, i) =>
+        taskRecord(`t${i}`, i + 1, 'available', { task_type: `type-${i % 250}`, created_at: i }),
+      ),
+    );
+    const few = new Set(['type-3', 'type-100', 'type-249']);
+    const expected = ['t3', 't100', 't249', 't253', 't350', 't499'];
+    expect(ids(tasks, ({ task_type }) => few.has(task_type))).toEqual(expected);
+    expect(ids(tasks, () => false)).toEqual([]);
   });
 
   it('leaves out what is held until it is let go, or changes', () => {
