@@ -86,11 +86,11 @@ export const commands: readonly CommandSpec[] = [
   {
     usage: 'demo',
     description: 'run the whole story on a directory of this machine, in under a minute',
-    example: 'demo --workers 3',
+    example: 'demo --workers 4',
     settings: ['cache_dir'],
     options: [
       { flags: '--dir <DIR>', description: 'directory to measure (default: this package)' },
-      { flags: '--workers <N>', description: 'how many swarms work on it (default: 3)' },
+      { flags: '--workers <N>', description: 'how many swarms work on it, 2 to 16 (default: 8)' },
       { flags: '--keep', description: 'keep the data directory of the demo' },
     ],
     lifetime: 'run',
