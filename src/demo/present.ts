@@ -7,28 +7,58 @@ import type { Findings } from './findings.ts';
 const mostErrors = 10;
 
 export function presentFindings(out: Output, findings: Findings): void {
-  const { swarms, claims, witness, tasks, times_ms } = findings;
+  const { swarms, not_shown, times_ms } = findings;
   out.line('');
   out.table(
     [
       { key: 'swarm_id', title: 'swarm' },
       { key: 'pid', title: 'process' },
+      { key: 'race' },
       { key: 'completed', title: 'tasks done' },
       { key: 'files' },
       { key: 'lines' },
-      { key: 'races_lost', title: 'races lost' },
-      { key: 'p50', title: 'claim p50 ms' },
-      { key: 'p99', title: 'p99 ms' },
+      { key: 'killed' },
     ],
-    swarms.map(({ claim_latency: { p50_ms, p99_ms }, ...swarm }) => ({ ...swarm, p50: p50_ms, p99: p99_ms })),
+    swarms.map(({ won_race, killed, ...swarm }) => ({
+      ...swarm,
+      race: won_race ? 'won' : 'lost',
+      killed: killed ? 'SIGKILL' : '',
+    })),
   );
-  const { p50_ms, p99_ms } = claims.latency;
-  out.line(
-    `${claims.latency.count} claims in a fabric that is seconds old: p50 ${p50_ms} ms, p99 ${p99_ms} ms; ${claims.races_lost} lost a race, and ${tasks.length - witness.not_completed_once.length} of ${tasks.length} tasks were completed exactly once`,
-  );
+  out.line('');
+  presentActs(out, findings);
   out.line('');
   presentReport(out, findings);
   out.line('');
+  presentWitness(out, findings);
+  const { fabric, race, import: importing, work, stop, verify, total } = times_ms;
+  out.line('');
+  out.line(
+    `${formatDuration(total)} in all: fabric and workers ${formatDuration(fabric)}, race ${formatDuration(race)}, board ${formatDuration(importing + work)}, stop ${formatDuration(stop)}, verification ${formatDuration(verify)}`,
+  );
+  for (const sentence of not_shown) out.line(`NOT SHOWN: ${sentence}`);
+}
+
+function presentActs(out: Output, findings: Findings): void {
+  const { race, dependencies, leader_kill, worker_kill, tasks, witness } = findings;
+  const after = (ms: number) => `after ${formatDuration(ms)}`;
+  const others = race.told.length === 1 ? '1 other was told so' : `${race.told.length} others were told so`;
+  out.line(
+    `race: ${race.told.length + race.winners.length} processes claimed one task within ${race.spread_ms} ms; ${race.winners.join(', ')} has it, and ${others}; answers took ${race.latency.p50_ms} ms at p50, ${race.latency.max_ms} ms at most`,
+  );
+  out.line(
+    `node ${leader_kill.node} (process ${leader_kill.pid}), which led the log, was killed with ${count(leader_kill.open_tasks, 'task')} open: work went on ${after(leader_kill.recovered_after_ms)}${leader_kill.node_back_after_ms === null ? '' : `, the node was back ${after(leader_kill.node_back_after_ms)}`}`,
+  );
+  out.line(
+    `${dependencies.task_id} waited for ${count(dependencies.waited_for, 'task')}, was claimed ${dependencies.claimed_after_ms} ms after the last of them, and got ${count(dependencies.results, 'result')}`,
+  );
+  out.line(
+    `${worker_kill.swarm_id} (process ${worker_kill.pid}) was killed while it owned ${worker_kill.task_id}, with a lease of ${formatDuration(worker_kill.lease_ms)}: ${worker_kill.new_owner} had it ${after(worker_kill.reclaimed_after_ms)}, and completed it ${after(worker_kill.completed_after_ms)}`,
+  );
+  out.line(`${tasks.length - witness.not_completed_once.length} of ${tasks.length} tasks were completed exactly once`);
+}
+
+function presentWitness(out: Output, { witness, tasks }: Findings): void {
   out.line(witness.ok ? 'The witness database verifies:' : 'The witness database DOES NOT VERIFY:');
   for (const { chain, entries, errors, head_hash } of witness.chains) {
     out.line(`  ${chain}: ${entries} entries, ${errors.length} errors, head ${head_hash ?? '-'}`);
@@ -38,14 +68,9 @@ export function presentFindings(out: Output, findings: Findings): void {
   out.line(
     `COMPLETE transitions in the witness: ${witness.transitions['COMPLETE'] ?? 0}; completed tasks on the board: ${completed}`,
   );
-  const { fabric, work, stop, verify, total } = times_ms;
-  out.line('');
-  out.line(
-    `${formatDuration(total)} in all: fabric ${formatDuration(fabric)}, work ${formatDuration(work)}, stop ${formatDuration(stop)}, verification ${formatDuration(verify)}`,
-  );
 }
 
-function presentReport(out: Output, { directory, report }: Findings): void {
+function presentReport(out: Output, { directory, report, recheck }: Findings): void {
   const { folders, files, lines, bytes, binary_files, unreadable_files } = report;
   const others = [
     binary_files > 0 ? `${binary_files} of them binary` : '',
@@ -61,6 +86,15 @@ function presentReport(out: Output, { directory, report }: Findings): void {
     out.line(
       `longest function: ${longest.name} in ${longest.path}:${longest.line}, about ${longest.lines_estimate} lines`,
     );
+  out.line(
+    recheck.same
+      ? `measured ${recheck.passes} more times, with the same result`
+      : 'measured again with another result: the directory has changed meanwhile',
+  );
   out.line('');
   out.table([{ key: 'folder', title: 'largest folders' }, { key: 'lines' }, { key: 'bytes' }], report.largest_folders);
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -1,6 +1,7 @@
 /**
- * The demo from start to end: a fabric of its own, a board of tasks about a real directory, workers in processes of their
- * own that race for them, and an audit of what the witness wrote down. Whatever ends it, no process is left.
+ * The demo from start to end: a fabric of its own, a race for one task, a board of tasks about a real directory that
+ * workers in processes of their own do while a node and a worker are killed, and an audit of what the witness wrote
+ * down. Whatever ends it, no process is left.
  */
 import { join as joinPath } from 'node:path';
 import { EmbeddedFabric } from '../../actors/fabric/embedded-fabric.ts';
@@ -9,54 +10,72 @@ import type { Config } from '../config/settings.ts';
 import { FabricError } from '../errors.ts';
 import { openIdentity } from '../identity/identity.ts';
 import type { Log } from '../log.ts';
-import { Namespace } from '../namespace.ts';
 import { join } from '../sdk/join.ts';
 import { orAborted } from '../sdk/or-aborted.ts';
 import type { Task } from '../sdk/task.ts';
 import { type Audit, auditWitness } from './audit.ts';
-import type { BoardTask } from './board.ts';
+import { type BoardTask, recheckTaskId, summariseTaskId } from './board.ts';
 import { BoardWatch } from './board-watch.ts';
+import { killLeader, type LeaderKill, nodeIsBack } from './leader-kill.ts';
 import type { Summary } from './measure.ts';
 import type { Progress } from './progress.ts';
-import { type ClaimTally, Tally } from './tally.ts';
+import { holdRace, type Race } from './race.ts';
+import type { Stage } from './stage.ts';
+import { Tally } from './tally.ts';
+import type { Recheck } from './work.ts';
 import { WorkerChild } from './worker-child.ts';
+import { killWorker, type WorkerKill } from './worker-kill.ts';
 
 export interface DemoOptions {
   /** Of the fabric; its data directory is the caller's to make and to remove. */
   readonly config: Config;
   /** Of `boardFor`. */
   readonly board: readonly BoardTask[];
-  /** One process each. */
+  /** One process each; at least two. */
   readonly swarmIds: readonly string[];
   readonly log: Log;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
 
-export interface DemoWorker extends ClaimTally {
+export interface DemoWorker {
   readonly swarm_id: string;
   readonly pid: number;
+  /** Tasks that it was handed on asking for the next one. */
+  readonly handed_out: number;
 }
 
 /** How long each part took, milliseconds. */
 export interface DemoTimes {
+  /** Until it is ready and the workers have joined. */
   readonly fabric: number;
-  /** Importing the board, while the workers join. */
+  readonly race: number;
+  /** Importing the board, before anybody works on it. */
   readonly import: number;
-  /** From the first claim to the last completion. */
+  /** From then to the last completion, kills included. */
   readonly work: number;
   readonly stop: number;
   readonly verify: number;
 }
 
-export interface DemoResult {
+/** What the acts have shown. */
+export interface Acts {
+  readonly race: Race;
+  readonly leader_kill: LeaderKill;
+  readonly worker_kill: WorkerKill;
+}
+
+export interface DemoResult extends Acts {
   readonly tasks: readonly Task[];
   readonly workers: readonly DemoWorker[];
-  readonly total: ClaimTally;
   readonly report: Summary;
+  readonly recheck: Recheck;
   readonly audit: Audit;
   readonly times: DemoTimes;
 }
+
+/** The leader is killed when this part of the board is done. */
+const shareBeforeKill = 0.25;
 
 /** @throws FabricError when the fabric, a worker or a task fails; the signal's reason when it aborts */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
@@ -78,12 +97,14 @@ class DemoRun {
   readonly #tallies = new Map<string, Tally>();
   readonly #times: { -readonly [Part in keyof DemoTimes]: number } = {
     fabric: 0,
+    race: 0,
     import: 0,
     work: 0,
     stop: 0,
     verify: 0,
   };
-  #workers: WorkerChild[] = [];
+  readonly #workers: WorkerChild[] = [];
+  readonly #closing: Array<() => Promise<void> | void> = [];
   #fabric: EmbeddedFabric | undefined;
 
   constructor(options: DemoOptions, signal: AbortSignal, fail: (reason: FabricError) => void) {
@@ -100,27 +121,36 @@ class DemoRun {
     );
     // The workers load while the nodes form their cluster.
     this.#startWorkers();
-    const fabric = await this.#timed('fabric', async () => await this.#startFabric());
+    const stage = await this.#timed('fabric', async () => await this.#setUp(await this.#startFabric()));
     progress.say(
       `the fabric is ready after ${seconds(this.#times.fabric)}; workers: ${this.#workers.map(({ swarmId, pid }) => `${swarmId} (process ${pid})`).join(', ')}`,
     );
-    const { tasks, report } = await this.#work(fabric);
+    const { tasks, ...acts } = await this.#acts(stage);
+    const resultOf = (id: string) => tasks.find(({ task_id }) => task_id === id)?.result;
     progress.say('all tasks are completed; stopping: workers, services, witness, nodes');
     await this.#timed('stop', async () => await this.release());
     this.#signal.throwIfAborted();
     progress.say('verifying the witness database');
     const audit = await this.#timed('verify', async () => auditWitness(witnessPath(config.data_dir)));
-    const workers = this.#workers.map(({ swarmId, pid }) => ({
-      swarm_id: swarmId,
-      pid,
-      ...this.#tallies.get(swarmId)!.result(),
-    }));
-    return { tasks, report, workers, total: Tally.total(this.#tallies.values()), audit, times: this.#times };
+    return {
+      ...acts,
+      tasks,
+      report: resultOf(summariseTaskId) as Summary,
+      recheck: resultOf(recheckTaskId) as Recheck,
+      workers: this.#workers.map(({ swarmId, pid }) => ({
+        swarm_id: swarmId,
+        pid,
+        handed_out: this.#tallies.get(swarmId)!.of('claimed'),
+      })),
+      audit,
+      times: this.#times,
+    };
   }
 
   /** Ends what runs, workers first; may be called again. */
   async release(): Promise<void> {
     const graceful = !this.#signal.aborted;
+    for (let close = this.#closing.pop(); close; close = this.#closing.pop()) await close();
     await Promise.all(this.#workers.map(async (worker) => await worker.stop(graceful)));
     await this.#fabric?.stop(this.#options.log);
   }
@@ -149,55 +179,65 @@ class DemoRun {
     return this.#fabric;
   }
 
-  async #work(fabric: EmbeddedFabric): Promise<{ tasks: Task[]; report: Summary }> {
+  /** An operator joins and watches, and the workers join. */
+  async #setUp(fabric: EmbeddedFabric): Promise<Stage> {
     const { config, board, progress } = this.#options;
-    const namespace = new Namespace(config.namespace);
+    const { servers, namespace } = fabric;
     const identity = await openIdentity(config.data_dir, namespace);
-    const { client, close } = await join({
-      servers: fabric.servers,
-      namespace: namespace.name,
-      creds: await identity.operatorCreds(),
-    });
-    const measures = board.filter(({ task_type }) => task_type === 'measure');
-    const told = (completed: number) =>
-      progress.count(
-        `${completed} of ${board.length} tasks completed, ${this.#racesLost()} races lost`,
-        completed,
-        board.length,
-      );
-    const watch = new BoardWatch({ client, namespace, onChange: told, onFailure: this.#fail });
-    try {
-      await this.#timed('import', async () => {
-        await this.#orFail(
-          Promise.all([
-            watch.ready,
-            ...this.#workers.map(async (worker) => {
-              const creds = await identity.mintSwarm(worker.swarmId);
-              worker.send({ join: { servers: fabric.servers, namespace: namespace.name, creds } });
-              await worker.joined;
-            }),
-            ...measures.map(async (task) => await client.request('task', 'create', task)),
-          ]),
-        );
-      });
-      return await this.#timed('work', async () => {
-        for (const worker of this.#workers) worker.send({ go: true });
-        await this.#orFail(watch.completed(measures.map(({ task_id }) => task_id)));
-        const last = summaryTask(board);
-        await this.#orFail(client.request('task', 'create', last));
-        await this.#orFail(watch.completed([last.task_id]));
-        const { tasks } = await this.#orFail(client.request<{ tasks: Task[] }>('task', 'list', { limit: 1_000 }));
-        const report = tasks.find(({ task_id }) => task_id === last.task_id)?.result as Summary;
-        return { tasks, report };
-      });
-    } finally {
-      watch.close();
-      await close();
-    }
+    const how = { servers, namespace: namespace.name };
+    const { client, close } = await join({ ...how, creds: await identity.operatorCreds() });
+    this.#closing.push(close);
+    // The race is one more.
+    const all = board.length + 1;
+    const onChange = (completed: number) => progress.count(`${completed} of ${all} tasks completed`, completed, all);
+    const watch = new BoardWatch({ client, onChange, onFailure: this.#fail });
+    this.#closing.push(() => watch.close());
+    await this.#orFail(
+      Promise.all([
+        watch.ready,
+        ...this.#workers.map(async (worker) => {
+          worker.send({ join: { ...how, creds: await identity.mintSwarm(worker.swarmId) } });
+          await worker.joined;
+        }),
+      ]),
+    );
+    return { fabric, client, watch, workers: this.#workers, progress };
   }
 
-  #racesLost(): number {
-    return Tally.total(this.#tallies.values()).races_lost;
+  async #acts(stage: Stage): Promise<Acts & Pick<DemoResult, 'tasks'>> {
+    const { board } = this.#options;
+    const { client, watch, fabric, progress } = stage;
+    const race = await this.#timed('race', async () => await this.#orFail(holdRace(stage)));
+    progress.say(`${race.winners.join(', ')} won a race of ${this.#workers.length} for one task; importing the board`);
+    await this.#timed('import', async () => {
+      const [measures, others] = [board.filter(isMeasure), board.filter((task) => !isMeasure(task))];
+      await this.#orFail(Promise.all(measures.map(async (task) => await client.request('task', 'create', task))));
+      for (const task of others) await this.#orFail(client.request('task', 'create', task));
+    });
+    return await this.#timed('work', async () => {
+      const ids = board.map(({ task_id }) => task_id);
+      const killing = killLeader(stage, ids, shareBeforeKill);
+      for (const worker of this.#workers) worker.send({ go: true });
+      const killed = await this.#orFail(killing);
+      const back = nodeIsBack(fabric, killed, this.#signal);
+      const rechecking = watch.sighted(recheckTaskId, ({ state }) => state === 'in_progress');
+      const worker_kill = await this.#orFail(killWorker(stage, recheckTaskId));
+      await this.#orFail(watch.completed(ids));
+      const { seen_at } = await this.#orFail(rechecking);
+      // With hardly any board, everything else may be over before the leader is dead.
+      const pause = watch.longestPause(killed.at, seen_at > killed.at ? seen_at : performance.now());
+      const { node, pid, open_tasks, at } = killed;
+      const leader_kill = {
+        node,
+        pid,
+        open_tasks,
+        pause_ms: Math.round(pause.ms),
+        recovered_after_ms: Math.round(pause.ended_at - at),
+        node_back_after_ms: await this.#orFail(back),
+      };
+      const { tasks } = await this.#orFail(client.request<{ tasks: Task[] }>('task', 'list', { limit: 1_000 }));
+      return { race, leader_kill, worker_kill, tasks };
+    });
   }
 
   async #timed<T>(part: keyof DemoTimes, run: () => Promise<T>): Promise<T> {
@@ -213,11 +253,8 @@ class DemoRun {
   }
 }
 
-/** The task that adds up what the others measured; it is created when they are completed, and names them. */
-function summaryTask(board: readonly BoardTask[]) {
-  const last = board.find((task) => task.task_type === 'summarise')!;
-  const { depends_on, metadata, ...rest } = last;
-  return { ...rest, metadata: { ...metadata, measured: depends_on } };
+function isMeasure({ task_type }: BoardTask): boolean {
+  return task_type === 'measure';
 }
 
 function seconds(ms: number): string {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { FabricError } from '../errors.ts';
 import { packageRoot } from '../package-root.ts';
 import type { WorkerEvent } from '../sdk/worker.ts';
-import type { FromWorker, ToWorker } from './worker-messages.ts';
+import type { FromWorker, Raced, ToWorker } from './worker-messages.ts';
 
 export interface WorkerChildOptions {
   readonly swarmId: string;
@@ -21,6 +21,8 @@ export class WorkerChild {
   readonly swarmId: string;
   /** Resolves when the swarm is registered; never when the process ends before that, which `onCrash` tells. */
   readonly joined: Promise<void>;
+  /** Resolves when it has run in a race, as `joined` does. */
+  readonly raced: Promise<Raced>;
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
   #stopping = false;
@@ -44,8 +46,13 @@ export class WorkerChild {
     this.joined = new Promise((resolve) => {
       hasJoined = resolve;
     });
+    let hasRaced: (raced: Raced) => void = () => {};
+    this.raced = new Promise((resolve) => {
+      hasRaced = resolve;
+    });
     this.#child.on('message', (message: FromWorker) => {
       if ('joined' in message) hasJoined();
+      else if ('raced' in message) hasRaced(message.raced);
       else if ('event' in message) onEvent(message.event);
       else lastWords = message.failed;
     });
@@ -73,6 +80,12 @@ export class WorkerChild {
   send(message: ToWorker): void {
     // A worker that is just ending is told of by `onCrash`.
     if (this.#child.connected) this.#child.send(message, () => {});
+  }
+
+  /** Ends it at once, in the middle of whatever it does. */
+  kill(): void {
+    this.#stopping = true;
+    this.#child.kill('SIGKILL');
   }
 
   /** Resolves when the process is gone: after the task in hand, or by force. */

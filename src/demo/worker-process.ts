@@ -3,13 +3,15 @@
  * tasks until it is told to stop. It ends with its parent, whose process the channel belongs to. Few imports: it starts
  * while the user waits.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { FabricError } from '../errors.ts';
 import { join, type Membership } from '../sdk/join.ts';
+import type { ClaimAnswer } from '../sdk/task.ts';
 import { type Registration, runWorker } from '../sdk/worker.ts';
 import { work } from './work.ts';
 import type { FromWorker, ToWorker } from './worker-messages.ts';
 
-const registration: Registration = { capabilities: ['measure', 'summarise'], cost_per_hour: 0 };
+const registration: Registration = { capabilities: ['measure', 'summarise', 'recheck'], cost_per_hour: 0 };
 
 class DemoWorker {
   readonly #stop = new AbortController();
@@ -18,6 +20,7 @@ class DemoWorker {
   async take(message: ToWorker): Promise<void> {
     if ('stop' in message) this.#stop.abort();
     else if ('join' in message) await this.#join(message.join);
+    else if ('race' in message) await this.#race(message.race);
     else await this.#run();
   }
 
@@ -27,6 +30,18 @@ class DemoWorker {
     tell({ joined: true });
   }
 
+  async #race({ task_id, at }: { task_id: string; at: number }): Promise<void> {
+    const { client } = this.#membership!;
+    await delay(Math.max(0, at - Date.now()));
+    const asked_at = performance.timeOrigin + performance.now();
+    const begun = performance.now();
+    const answer = await client.request<ClaimAnswer>('task', 'claim', { task_id });
+    const ms = performance.now() - begun;
+    if (answer.claimed) await client.request('task', 'complete', { task_id, token: answer.token, result: null });
+    const owner = answer.claimed ? answer.task.owner : (answer.owner ?? null);
+    tell({ raced: { claimed: answer.claimed, owner, asked_at, ms } });
+  }
+
   async #run(): Promise<void> {
     const { client, close } = this.#membership!;
     await runWorker({
@@ -34,7 +49,7 @@ class DemoWorker {
       registration,
       signal: this.#stop.signal,
       drainMs: 1_000,
-      work: async (task) => await work(client, task),
+      work,
       onEvent: (event) => tell({ event }),
     });
     await close();

@@ -1,13 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Findings } from '../../src/demo/findings.ts';
 import { packageRoot } from '../../src/package-root.ts';
 import { verifyDatabase } from '../../src/witness/verify.ts';
 import { ended } from '../support/child.ts';
 import { tempDir, until } from '../support/temp.ts';
 import { descendants, runs } from './processes.ts';
+
+// A whole demo takes a quarter of a minute on a machine with nothing else to do.
+vi.setConfig({ testTimeout: 120_000 });
 
 let root: Awaited<ReturnType<typeof tempDir>>;
 /** What is measured, and where the demo puts its temporary files. */
@@ -122,12 +125,43 @@ async function expectNothingLeft(pids: readonly number[]): Promise<void> {
   expect(await readdir(temporary)).toEqual([]);
 }
 
+/** What the demo is for: a race, a leader that is killed, a worker that is killed, dependencies. */
+function expectEverythingShown(findings: Findings): void {
+  const { race, leader_kill, worker_kill, dependencies, swarms, tasks } = findings;
+  const winner = race.winners[0]!;
+  const losers = swarms.map(({ swarm_id }) => swarm_id).filter((swarm_id) => swarm_id !== winner);
+  expect(race).toMatchObject({ winners: [winner], recorded_claims: 1 });
+  expect(race.told.map(({ swarm_id }) => swarm_id)).toEqual(losers);
+  expect(race.told.map(({ owner }) => owner)).toEqual(losers.map(() => winner));
+
+  expect(leader_kill.open_tasks).toBeGreaterThan(0);
+  expect(leader_kill.recovered_after_ms).toBeGreaterThan(0);
+  expect(leader_kill.node_back_after_ms).toBeGreaterThan(0);
+
+  const { swarm_id, new_owner } = worker_kill;
+  expect(new_owner).not.toBe(swarm_id);
+  expect(swarms.filter(({ killed }) => killed)).toMatchObject([{ swarm_id, pid: worker_kill.pid }]);
+  expect(worker_kill.recorded.filter((event) => event !== 'DEPENDENCY_DONE').slice(0, 5)).toEqual([
+    'CREATE',
+    'CLAIM',
+    'START',
+    'LEASE_EXPIRED',
+    'CLAIM',
+  ]);
+  expect(tasks.find(({ task_id }) => task_id === worker_kill.task_id)).toMatchObject({ owner: new_owner });
+
+  expect(dependencies).toMatchObject({ waited_for: findings.report.folders, results: findings.report.folders });
+  expect(dependencies.claimed_after_ms).toBeGreaterThanOrEqual(0);
+  expect(findings).toMatchObject({ ok: true, not_shown: [] });
+  expect(findings.times_ms.total).toBeLessThan(60_000);
+}
+
 describe('the demo', () => {
   it('reports what is in the files, from work that several swarms did exactly once, on a chain that verifies', async () => {
     await plant(40);
     const findings = await runJson();
     const count = await countTree();
-    const { report, tasks, swarms, witness } = findings;
+    const { report, recheck, tasks, swarms, witness } = findings;
     expect(report).toMatchObject({
       folders: count.folders,
       files: count.files,
@@ -137,25 +171,26 @@ describe('the demo', () => {
     });
     expect(report.longest_files[0]).toEqual(count.longest);
     expect(report.longest_functions[0]).toMatchObject({ name: 'number39', line: 1, lines_estimate: 61 });
+    expect(recheck.same).toBe(true);
 
-    // One task per folder, and the summary.
-    expect(tasks).toHaveLength(count.folders + 1);
-    expect(tasks.filter(({ state, attempt }) => state === 'completed' && attempt === 1)).toHaveLength(tasks.length);
+    // One task per folder, the summary, the check, and that of the race.
+    expect(tasks).toHaveLength(count.folders + 3);
     expect(new Set(tasks.map(({ task_id }) => task_id)).size).toBe(tasks.length);
-    expect(new Set(swarms.map(({ swarm_id }) => swarm_id)).size).toBe(3);
-    expect(new Set(swarms.map(({ pid }) => pid)).size).toBe(3);
+    expect(tasks.filter(({ state }) => state === 'completed')).toHaveLength(tasks.length);
+    expect(swarms).toHaveLength(8);
+    expect(new Set(swarms.map(({ pid }) => pid)).size).toBe(8);
     expect(swarms.filter(({ completed }) => completed > 0).length).toBeGreaterThan(1);
-    expect(swarms.map(({ completed, audited }) => completed - audited)).toEqual([0, 0, 0]);
+    expect(swarms.map(({ completed, audited }) => completed - audited)).toEqual(swarms.map(() => 0));
 
     const each = tasks.length;
-    expect(witness.transitions).toMatchObject({ CREATE: each, CLAIM: each, START: each, COMPLETE: each });
+    expect(witness.transitions).toMatchObject({ CREATE: each, COMPLETE: each });
     expect(witness).toMatchObject({ ok: true, not_completed_once: [] });
     expect(witness.chains.map(({ chain, errors, gaps }) => [chain, errors.length, gaps])).toContainEqual([
       'IF_actors/1',
       0,
       0,
     ]);
-    expect(findings.ok).toBe(true);
+    expectEverythingShown(findings);
     expect(await readdir(temporary)).toEqual([]);
   });
 
@@ -175,23 +210,30 @@ describe('the demo', () => {
     await plant(3);
     const run = startDemo('--dir', tree);
     expect(await run.end, run.stderr()).toBe(0);
-    expect(run.stdout()).toMatch(/^SWARM +PROCESS +TASKS DONE/m);
+    expect(run.stdout()).toMatch(/^SWARM +PROCESS +RACE +TASKS DONE/m);
     expect(run.stdout()).toMatch(/^amber +\d+/m);
+    expect(run.stdout()).toMatch(
+      /^race: 8 processes claimed one task within [\d.]+ ms; \w+ has it, and 7 others were told so/m,
+    );
+    expect(run.stdout()).toMatch(/^node \S+ \(process \d+\), which led the log, was killed .* the node was back/m);
+    expect(run.stdout()).toMatch(/^\w+ \(process \d+\) was killed while it owned recheck/m);
     expect(run.stdout()).toMatch(/^longest file: folder-2\/part 2\/notes.txt, 43 lines$/m);
     expect(run.stdout()).toMatch(/^ {2}IF_actors\/1: \d+ entries, 0 errors, head [0-9a-f]{64}$/m);
     expect(run.stderr()).toContain('the fabric is ready');
-    expect(run.stderr()).toContain('5 of 5 tasks completed');
+    expect(run.stderr()).toContain('7 of 7 tasks completed');
   });
 
   it.each([
     { when: 'while the fabric starts', line: 'starting a fabric' },
     { when: 'once the fabric is ready', line: 'the fabric is ready' },
     { when: 'while tasks are done', line: 'tasks completed' },
+    { when: 'while the log has no leader', line: 'waiting for a leader' },
+    { when: 'while the task of a killed worker waits', line: 'waiting for the end of its lease' },
     { when: 'while it stops', line: 'stopping' },
   ])('leaves no process and no file when it is interrupted $when', async ({ line }) => {
     await plant(60, 400);
     const run = startDemo('--dir', tree);
-    await until(`it says: ${line}`, () => run.stderr().includes(line));
+    await until(`it says: ${line}`, () => run.stderr().includes(line), 60_000);
     const pids = descendants(run.child.pid!);
     process.kill(-run.child.pid!, 'SIGINT');
     expect(await run.end).toBe(130);
@@ -250,10 +292,10 @@ describe('the demo', () => {
       says: /cannot be measured: .*ENOTDIR/,
     },
     {
-      what: 'no workers',
+      what: 'a single worker',
       make: async () => {},
-      args: () => ['--workers', '0'],
-      says: /--workers is "0"; allowed: a whole number from 1 to 16/,
+      args: () => ['--workers', '1'],
+      says: /--workers is "1"; allowed: a whole number from 2 to 16/,
     },
     {
       what: 'the data directory of another fabric',

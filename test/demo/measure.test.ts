@@ -282,20 +282,21 @@ describe('the summary', () => {
 });
 
 describe('the board', () => {
-  it('has one measure task per folder and one summary that depends on all of them', async () => {
+  it('has one measure task per folder, one summary that depends on all of them, and a check that depends on it', async () => {
     await write({ 'src/cli/x': '', 'a b/x': '' });
     const board = await boardFor(root);
-    expect(board.map(({ task_type }) => task_type)).toEqual(['measure', 'measure', 'measure', 'summarise']);
+    expect(board.map(({ task_type }) => task_type)).toEqual(['measure', 'measure', 'measure', 'summarise', 'recheck']);
     expect(board.at(2)).toEqual({
       task_id: 'measure.src.cli',
       task_type: 'measure',
       priority: 1,
       metadata: { root, folder: 'src/cli' },
     });
-    expect(board.at(-1)).toMatchObject({
-      depends_on: board.slice(0, -1).map(({ task_id }) => task_id),
+    expect(board.at(-2)).toMatchObject({
+      depends_on: board.slice(0, -2).map(({ task_id }) => task_id),
       metadata: { root },
     });
+    expect(board.at(-1)).toMatchObject({ depends_on: ['summarise'], metadata: { root } });
     expect(await boardFor(root)).toEqual(board);
   });
 
@@ -323,6 +324,6 @@ describe('the board', () => {
     const ids = folders.map(measureTaskId);
     expect(ids.filter((id) => !isId(id))).toEqual([]);
     expect(new Set(ids).size).toBe(folders.length);
-    expect(ids).not.toContain('summarise');
+    expect(ids.filter((id) => ['summarise', 'recheck', 'race'].includes(id))).toEqual([]);
   });
 });

@@ -1,12 +1,12 @@
 /**
- * `infrafabric demo`: the whole story in a few seconds. Its fabric lives in a temporary folder that is removed at the end;
+ * `infrafabric demo`: the whole story in well under a minute. Its fabric lives in a temporary folder that is removed at the end;
  * also when it is interrupted, no process and no file is left.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve as resolvePath } from 'node:path';
 import type { Config } from '../../config/settings.ts';
-import { type BoardTask, boardFor } from '../../demo/board.ts';
+import { type BoardTask, boardFor, recheckLeaseMs } from '../../demo/board.ts';
 import { findingsOf } from '../../demo/findings.ts';
 import { cleanUpOnExit } from '../../demo/last-resort.ts';
 import { measureFolder } from '../../demo/measure.ts';
@@ -68,6 +68,7 @@ export const demo: CommandRun = async ({ out, resolve, signal }, _args, options)
     const findings = findingsOf(result, {
       directory,
       totalMs: performance.now() - begun,
+      leaseMs: recheckLeaseMs,
       dataDir: keep ? dataDir : null,
     });
     progress.clear();
@@ -124,12 +125,16 @@ async function boardOf(directory: string): Promise<BoardTask[]> {
   return board;
 }
 
+/** One is killed, and another has to go on. */
+const workersAllowed = { least: 2, most: swarmIds.length, fallback: 8 };
+
 function workersFrom(given: unknown): number {
-  if (given === undefined) return 3;
+  const { least, most, fallback } = workersAllowed;
+  if (given === undefined) return fallback;
   const workers = typeof given === 'string' && /^\d{1,3}$/.test(given) ? Number(given) : Number.NaN;
-  if (workers >= 1 && workers <= swarmIds.length) return workers;
+  if (workers >= least && workers <= most) return workers;
   throw new FabricError(
     'INVALID_REQUEST',
-    `--workers is ${JSON.stringify(given)}; allowed: a whole number from 1 to ${swarmIds.length}`,
+    `--workers is ${JSON.stringify(given)}; allowed: a whole number from ${least} to ${most}, for one of them is killed`,
   );
 }
