@@ -114,7 +114,13 @@ const table = {
   ),
   coordinators: whole(1, 16, 1, 'N', 'Coordinator processes that `infrafabric up` starts'),
   lease_ms: whole(1_000, day, 30_000, 'MS', 'Lease of a claimed task that asks for none of its own'),
-  liveness_ms: whole(1_000, day, 30_000, 'MS', 'A swarm without a request for so long is offline, and its tasks go back'),
+  liveness_ms: whole(
+    1_000,
+    day,
+    30_000,
+    'MS',
+    'A swarm without a request for so long is offline, and its tasks go back',
+  ),
   min_capability_match: {
     kind: 'number',
     schema: z.number().min(0).max(1),

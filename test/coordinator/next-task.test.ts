@@ -252,7 +252,9 @@ describe('many callers', () => {
   it('five thousand of them get five thousand tasks, each one, and nobody claims in vain', async () => {
     const swarms = Array.from({ length: 100 }, (_, i) => `swarm-${i}`);
     for (const id of swarms) await one.register(id, { capabilities: ['x'] });
-    const waiting = swarms.flatMap((id) => Array.from({ length: 50 }, async () => [id, await next(id, long)] as const));
+    const waiting = swarms.flatMap((id) =>
+      Array.from({ length: 50 }, async () => [id, await next(id, { wait_ms: 110_000 })] as const),
+    );
     await parked(5_000);
     await Promise.all(
       Array.from(
@@ -264,5 +266,5 @@ describe('many callers', () => {
     expect(new Set(got.map(([, task]) => task)).size).toBe(5_000);
     for (const id of swarms) expect(got.filter(([swarm, task]) => swarm === id && task !== undefined)).toHaveLength(50);
     expect(one.next.stats()).toEqual({ claims: 5_000, conflicts: 0, parked: 0, wakeups: 5_000 });
-  });
+  }, 120_000);
 });
