@@ -166,7 +166,8 @@ export class TaskOperations {
   async ownerLost(task_id: string, owner: string, reason: 'offline' | 'unregistered'): Promise<boolean> {
     return await this.#ofTime(task_id, async (task, view) => {
       if (!isOwned(task) || task.snapshot.context.owner !== owner) return 'repeated';
-      const swarm = (await view.get(swarmMachine, owner)).snapshot.value as SwarmState;
+      // What a moment ago was true of it would take tasks from a swarm that is back.
+      const swarm = (await view.confirm(swarmMachine, owner)).snapshot.value as SwarmState;
       const isThere = swarm.registration === 'registered' && swarm.liveness === 'online';
       return isThere ? 'repeated' : { event: { type: 'OWNER_LOST', owner, reason }, owner: givenBack(task) };
     });
