@@ -4,7 +4,7 @@
  * runs again on what is there now: "someone else wrote" is not "I lost".
  *
  * Guarantees: a commit rests on the last records of the actors that it changes; a refusal, or an answer that changes
- * nothing, rests on records that the log's leader confirmed during the call; facts about further actors are at most
+ * nothing, rests on records that the log's leader confirmed during the call, and of several actors on one moment; facts about further actors are at most
  * `factMaxAgeMs` old. A change is never reported as failed when it took effect, nor applied twice.
  */
 import { type ActorRef, formatRef } from '../../machines/address.ts';
@@ -64,6 +64,11 @@ export interface ActorStoreOptions {
   readonly onCommit?: (records: readonly StoredRecord[]) => void;
 }
 
+/**
+ * How often a refusal is looked at again because an actor that it rests on has changed meanwhile. Of actors that change
+ * all the time it then says what the leader said of each.
+ */
+const mostViews = 20;
 const afterConflict: Backoff = { first: 1, max: 50 };
 
 export class ActorStore {
@@ -114,9 +119,12 @@ export class ActorStore {
     // What an attempt knew too little of, all further ones ask the leader for: each attempt knows more than the last.
     const distrusted = new Set<string>();
     const begunAt = this.#options.clock.now();
+    let before: ReadonlyMap<string, number> = new Map();
     for (let attempt = 0, conflicts = 0; ; attempt++) {
-      const step = await this.#attempt(cause, plan, { eventId, deadline, begunAt, distrusted, first: attempt === 0 });
+      const known = { distrusted, before: attempt < mostViews ? before : undefined, first: attempt === 0 };
+      const step = await this.#attempt(cause, plan, { eventId, deadline, begunAt, ...known });
       if (step.done) return step.answer;
+      before = step.revisions;
       if (Date.now() >= deadline) throw this.#tooBusy(step.stale);
       if (step.conflict && conflicts++ > 1) await backOff(afterConflict, conflicts - 2);
       for (const ref of step.stale) distrusted.add(formatRef(ref));
@@ -134,7 +142,7 @@ export class ActorStore {
   async #attempt<Answer>(
     cause: Cause,
     plan: Plan<Answer>,
-    { eventId, deadline, begunAt, distrusted, first }: Attempt,
+    { eventId, deadline, begunAt, distrusted, before, first }: Attempt,
   ): Promise<Step<Answer>> {
     const { log, clock } = this.#options;
     const now = clock.now();
@@ -157,27 +165,32 @@ export class ActorStore {
       proposal = await plan(view);
       if (proposal.send) writes = await this.#decideAll(proposal.send, view, cause, eventId);
     } catch (error) {
-      // A refusal counts only when it rests on what is in the log, not on what was there a moment ago.
-      const stale = error instanceof FabricError ? reading.unconfirmed() : [];
+      // A refusal counts only when it rests on what is in the log, not on what was there a moment ago, nor on one actor
+      // before and another after a commit that changed both.
+      const stale = error instanceof FabricError ? reading.unsettled(before) : [];
       if (stale.length === 0) throw error;
-      return { done: false, conflict: false, stale };
+      return { done: false, conflict: false, stale, revisions: reading.revisions() };
     }
     if (!proposal.send) {
-      const stale = reading.unconfirmed();
-      return stale.length > 0 ? { done: false, conflict: false, stale } : { done: true, answer: proposal.answer };
+      const stale = reading.unsettled(before);
+      if (stale.length === 0) return { done: true, answer: proposal.answer };
+      return { done: false, conflict: false, stale, revisions: reading.revisions() };
     }
     const changed = new Set(writes.map(({ record }) => formatRef(record)));
     // What was verified since the transaction began is new enough, however slow the log is.
     const aged = reading.olderThan(Math.min(now - this.#factMaxAgeMs, begunAt), changed);
     if (aged.length > 0) {
       await Promise.all(aged.map(async (ref) => await this.#refresh(ref)));
-      return { done: false, conflict: false, stale: [] };
+      return { done: false, conflict: false, stale: [], revisions: reading.revisions() };
     }
     // Ahead of time, so that a busy actor's facts never make anyone wait.
     for (const ref of reading.olderThan(now - this.#factMaxAgeMs / 2, changed)) this.#refresh(ref).catch(() => {});
 
     const committed = await this.#commit(writes, deadline);
-    if (!committed) return { done: false, conflict: true, stale: writes.map(({ record }) => record) };
+    if (!committed) {
+      const stale = writes.map(({ record }) => record);
+      return { done: false, conflict: true, stale, revisions: reading.revisions() };
+    }
     return { done: true, answer: proposal.answer(committed) };
   }
 
@@ -249,8 +262,15 @@ interface Attempt {
   readonly first: boolean;
   /** Actors that are read from the leader, whatever is resident. */
   readonly distrusted: ReadonlySet<string>;
+  /** The revisions that the attempt before this one saw; undefined: they do not matter. */
+  readonly before: ReadonlyMap<string, number> | undefined;
 }
 
 type Step<Answer> =
   | { readonly done: true; readonly answer: Answer }
-  | { readonly done: false; readonly conflict: boolean; readonly stale: readonly ActorRef[] };
+  | {
+      readonly done: false;
+      readonly conflict: boolean;
+      readonly stale: readonly ActorRef[];
+      readonly revisions: ReadonlyMap<string, number>;
+    };

@@ -74,9 +74,21 @@ export class Reading {
     return known.state as ActorState<C>;
   }
 
-  /** Actors about which the leader was not asked in this attempt. */
-  unconfirmed(): ActorRef[] {
-    return this.#refs(({ confirmed }) => !confirmed);
+  /**
+   * What keeps this from being one view of the log at one time: actors that the leader was not asked about in this
+   * attempt, and, of several, those that have changed since the attempt before (`before`, where it matters). Of actors
+   * that two attempts found at the same revisions, all were at these revisions at once in between.
+   */
+  unsettled(before: ReadonlyMap<string, number> | undefined): ActorRef[] {
+    const compared = this.#reads.size > 1 ? before : undefined;
+    return this.#refs(
+      ({ confirmed, state }, key) => !confirmed || (compared !== undefined && compared.get(key) !== state.revision),
+    );
+  }
+
+  /** The revision at which each actor was found. */
+  revisions(): Map<string, number> {
+    return new Map([...this.#reads].map(([key, { state }]) => [key, state.revision]));
   }
 
   /** Actors last verified before `since` (milliseconds since 1970), except those of these keys. */
