@@ -9,9 +9,9 @@
 import { cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
-import { Mailboxes } from '../actors/coordinator/mailboxes.ts';
-import { swarmView } from '../actors/coordinator/swarm-view.ts';
-import { taskView } from '../actors/coordinator/task-view.ts';
+import { Mailboxes } from '../actors/coordinator/mailboxes/mailboxes.ts';
+import { swarmView } from '../actors/coordinator/swarms/swarm-view.ts';
+import { taskView } from '../actors/coordinator/tasks/task-view.ts';
 import { swarmMachine } from '../machines/swarm/machine.ts';
 import { taskMachine } from '../machines/task/machine.ts';
 import { systemClock } from '../src/clock.ts';

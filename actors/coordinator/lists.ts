@@ -7,9 +7,9 @@ import type { ActorStore } from '../../src/store/actor-store.ts';
 import type { Follower } from '../../src/store/follower.ts';
 import type { RecordLog, StoredRecord } from '../../src/store/record-log.ts';
 import { ActorIndex, type IndexEntry } from './actor-index.ts';
-import { type BlockerView, blockerView } from './blocker-view.ts';
-import { type SwarmView, swarmView } from './swarm-view.ts';
-import { type TaskView, taskView } from './task-view.ts';
+import { type BlockerView, blockerView } from './blockers/blocker-view.ts';
+import { type SwarmView, swarmView } from './swarms/swarm-view.ts';
+import { type TaskView, taskView } from './tasks/task-view.ts';
 
 export interface Page {
   readonly limit?: number | undefined;

@@ -5,7 +5,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { isMap, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { newTaskFields } from '../../actors/coordinator/task-requests.ts';
+import { newTaskFields } from '../../actors/coordinator/tasks/task-requests.ts';
 import { contentOf, invalidContent } from '../../machines/task/content.ts';
 import type { CreateTask } from '../../machines/task/events.ts';
 import { checkIJson } from '../data/ijson.ts';

@@ -1,9 +1,9 @@
 /** Available tasks come in the order in which they are to be worked on, whatever the order in which records arrive. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AvailableTasks } from '../../actors/coordinator/available-tasks.ts';
-import { OrderedHeap } from '../../actors/coordinator/ordered-heap.ts';
-import type { AvailableTask, TaskProfile } from '../../actors/coordinator/task-profile.ts';
+import { AvailableTasks } from '../../actors/coordinator/next/available-tasks.ts';
+import { OrderedHeap } from '../../actors/coordinator/next/ordered-heap.ts';
+import type { AvailableTask, TaskProfile } from '../../actors/coordinator/next/task-profile.ts';
 import type { TaskState } from '../../machines/task/context.ts';
 import type { StoredRecord } from '../../src/store/record-log.ts';
 import { taskRecord } from './next-parts.ts';

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { BlockerOperations } from '../../actors/coordinator/blocker-operations.ts';
-import { moot } from '../../actors/coordinator/blocker-plan.ts';
-import type { BlockerReport } from '../../actors/coordinator/blocker-reporting.ts';
-import { blockerRequests } from '../../actors/coordinator/blocker-requests.ts';
-import { existing, send } from '../../actors/coordinator/task-plan.ts';
+import { BlockerOperations } from '../../actors/coordinator/blockers/blocker-operations.ts';
+import { moot } from '../../actors/coordinator/blockers/blocker-plan.ts';
+import type { BlockerReport } from '../../actors/coordinator/blockers/blocker-reporting.ts';
+import { blockerRequests } from '../../actors/coordinator/blockers/blocker-requests.ts';
+import { existing, send } from '../../actors/coordinator/tasks/task-plan.ts';
 import { formatRef } from '../../machines/address.ts';
 import type { BlockerContext } from '../../machines/blocker/context.ts';
 import { blockerMachine } from '../../machines/blocker/machine.ts';

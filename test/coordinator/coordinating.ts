@@ -4,14 +4,14 @@
  */
 import type { NatsConnection } from '@nats-io/nats-core';
 import pino from 'pino';
-import { leaseTimer } from '../../actors/coordinator/lease-timers.ts';
-import { Leases } from '../../actors/coordinator/leases.ts';
-import { Liveness } from '../../actors/coordinator/liveness.ts';
-import { livenessTimer } from '../../actors/coordinator/signs-of-life.ts';
-import { SwarmOperations } from '../../actors/coordinator/swarm-operations.ts';
-import { TaskOperations } from '../../actors/coordinator/task-operations.ts';
-import type { TaskView } from '../../actors/coordinator/task-view.ts';
-import { taskView } from '../../actors/coordinator/task-view.ts';
+import { leaseTimer } from '../../actors/coordinator/leases/lease-timers.ts';
+import { Leases } from '../../actors/coordinator/leases/leases.ts';
+import { Liveness } from '../../actors/coordinator/liveness/liveness.ts';
+import { livenessTimer } from '../../actors/coordinator/liveness/signs-of-life.ts';
+import { SwarmOperations } from '../../actors/coordinator/swarms/swarm-operations.ts';
+import { TaskOperations } from '../../actors/coordinator/tasks/task-operations.ts';
+import type { TaskView } from '../../actors/coordinator/tasks/task-view.ts';
+import { taskView } from '../../actors/coordinator/tasks/task-view.ts';
 import { systemClock } from '../../src/clock.ts';
 import { Rounds } from '../../src/rounds.ts';
 import { ActorStore } from '../../src/store/actor-store.ts';

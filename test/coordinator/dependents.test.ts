@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Dependents } from '../../actors/coordinator/dependents.ts';
+import { Dependents } from '../../actors/coordinator/dependencies/dependents.ts';
 import { absentTask, type TaskContext, type TaskState } from '../../machines/task/context.ts';
 import type { StoredRecord } from '../../src/store/record-log.ts';
 

@@ -1,7 +1,7 @@
 /** What a task waits for, and of each swarm whether it qualifies: the same as its claim would be answered. */
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TaskExplain } from '../../actors/coordinator/task-explain.ts';
+import { TaskExplain } from '../../actors/coordinator/next/task-explain.ts';
 import { blockerMachine } from '../../machines/blocker/machine.ts';
 import { taskMachine } from '../../machines/task/machine.ts';
 import { systemClock } from '../../src/clock.ts';

@@ -1,7 +1,7 @@
 /** Leases over a real cluster, with several coordinators: never early, never forgotten, at most two seconds late. */
 import { jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { leaseTimer } from '../../actors/coordinator/lease-timers.ts';
+import { leaseTimer } from '../../actors/coordinator/leases/lease-timers.ts';
 import { swarmMachine } from '../../machines/swarm/machine.ts';
 import type { TaskContext } from '../../machines/task/context.ts';
 import { taskMachine } from '../../machines/task/machine.ts';

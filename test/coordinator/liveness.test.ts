@@ -2,7 +2,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import pino from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { livenessTimer } from '../../actors/coordinator/signs-of-life.ts';
+import { livenessTimer } from '../../actors/coordinator/liveness/signs-of-life.ts';
 import type { SwarmContext, SwarmState } from '../../machines/swarm/context.ts';
 import { swarmMachine } from '../../machines/swarm/machine.ts';
 import { FabricClient } from '../../src/bus/client.ts';

@@ -2,10 +2,10 @@
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import pino from 'pino';
-import { Mailboxes, type MailboxesOptions } from '../../actors/coordinator/mailboxes.ts';
-import { pushRequests } from '../../actors/coordinator/push-requests.ts';
-import type { SwarmView } from '../../actors/coordinator/swarm-view.ts';
-import type { TaskView } from '../../actors/coordinator/task-view.ts';
+import { Mailboxes, type MailboxesOptions } from '../../actors/coordinator/mailboxes/mailboxes.ts';
+import { pushRequests } from '../../actors/coordinator/mailboxes/push-requests.ts';
+import type { SwarmView } from '../../actors/coordinator/swarms/swarm-view.ts';
+import type { TaskView } from '../../actors/coordinator/tasks/task-view.ts';
 import { FabricClient } from '../../src/bus/client.ts';
 import { Responder } from '../../src/bus/responder.ts';
 import { FabricError } from '../../src/errors.ts';

@@ -1,6 +1,6 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Undelivered, type UndeliveredOptions } from '../../actors/coordinator/undelivered.ts';
+import { Undelivered, type UndeliveredOptions } from '../../actors/coordinator/mailboxes/undelivered.ts';
 import type { Json } from '../../machines/record.ts';
 import type { FabricClient } from '../../src/bus/client.ts';
 import { unpackBytes } from '../../src/data/codec.ts';

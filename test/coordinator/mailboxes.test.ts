@@ -1,7 +1,7 @@
 import { jetstream } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/nats-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { TaskView } from '../../actors/coordinator/task-view.ts';
+import type { TaskView } from '../../actors/coordinator/tasks/task-view.ts';
 import type { FabricClient } from '../../src/bus/client.ts';
 import { decodeMessage, type MailboxMessage } from '../../src/store/mailbox-message.ts';
 import { until } from '../support/temp.ts';

@@ -1,8 +1,8 @@
 /** Records as the parts of `task.next` take them in, and one process that hands out tasks over any log. */
-import { NextTask, type NextTaskOptions } from '../../actors/coordinator/next-task.ts';
-import { SwarmOperations } from '../../actors/coordinator/swarm-operations.ts';
-import type { NewTask } from '../../actors/coordinator/task-creation.ts';
-import { TaskOperations } from '../../actors/coordinator/task-operations.ts';
+import { NextTask, type NextTaskOptions } from '../../actors/coordinator/next/next-task.ts';
+import { SwarmOperations } from '../../actors/coordinator/swarms/swarm-operations.ts';
+import type { NewTask } from '../../actors/coordinator/tasks/task-creation.ts';
+import { TaskOperations } from '../../actors/coordinator/tasks/task-operations.ts';
 import { absentSwarm, type SwarmContext, type SwarmState } from '../../machines/swarm/context.ts';
 import { swarmMachine } from '../../machines/swarm/machine.ts';
 import { absentTask, type TaskContext, type TaskState } from '../../machines/task/context.ts';

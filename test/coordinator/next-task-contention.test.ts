@@ -1,7 +1,7 @@
 /** How far claims spread out when processes get in each other's way, and that they do not otherwise. */
 import { describe, expect, it } from 'vitest';
-import { AvailableTasks } from '../../actors/coordinator/available-tasks.ts';
-import { ClaimContention } from '../../actors/coordinator/claim-contention.ts';
+import { AvailableTasks } from '../../actors/coordinator/next/available-tasks.ts';
+import { ClaimContention } from '../../actors/coordinator/next/claim-contention.ts';
 import { MemoryRecordLog } from '../../src/store/memory-record-log.ts';
 import { nextProcess, taskOf, taskRecord } from './next-parts.ts';
 

@@ -1,11 +1,11 @@
 /** Who of those that wait is given a task: fair among swarms, in order of arrival within one, and bounded. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AvailableTasks } from '../../actors/coordinator/available-tasks.ts';
-import { type Caller, ParkedCallers } from '../../actors/coordinator/parked-callers.ts';
-import { hasWidened, SwarmsKnown } from '../../actors/coordinator/swarm-facts.ts';
-import type { TaskProfile } from '../../actors/coordinator/task-profile.ts';
-import { TypeFilter } from '../../actors/coordinator/type-filter.ts';
+import { AvailableTasks } from '../../actors/coordinator/next/available-tasks.ts';
+import { type Caller, ParkedCallers } from '../../actors/coordinator/next/parked-callers.ts';
+import { hasWidened, SwarmsKnown } from '../../actors/coordinator/next/swarm-facts.ts';
+import type { TaskProfile } from '../../actors/coordinator/next/task-profile.ts';
+import { TypeFilter } from '../../actors/coordinator/next/type-filter.ts';
 import { swarmRecord, taskRecord } from './next-parts.ts';
 
 interface TestCaller extends Caller {

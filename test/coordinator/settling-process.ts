@@ -1,8 +1,8 @@
 /** A process that settles dependents, as a coordinator does: store, follower, index and job on a connection of its own. */
 import type { NatsConnection } from '@nats-io/nats-core';
 import pino, { type Logger } from 'pino';
-import { Dependents } from '../../actors/coordinator/dependents.ts';
-import { Settling } from '../../actors/coordinator/settling.ts';
+import { Dependents } from '../../actors/coordinator/dependencies/dependents.ts';
+import { Settling } from '../../actors/coordinator/dependencies/settling.ts';
 import { stateName } from '../../machines/record.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { Namespace } from '../../src/namespace.ts';

@@ -1,8 +1,8 @@
 /** The life of tasks and swarms over request/reply, with each swarm's own credentials. */
 import { jetstreamManager } from '@nats-io/jetstream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { SwarmView } from '../../actors/coordinator/swarm-view.ts';
-import type { TaskView } from '../../actors/coordinator/task-view.ts';
+import type { SwarmView } from '../../actors/coordinator/swarms/swarm-view.ts';
+import type { TaskView } from '../../actors/coordinator/tasks/task-view.ts';
 import type { FabricClient } from '../../src/bus/client.ts';
 import { freshId } from '../store/fixtures.ts';
 import { until } from '../support/temp.ts';

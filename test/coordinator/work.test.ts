@@ -1,6 +1,6 @@
 /** Work as agents see it, over the bus: dependencies, the next task, leases, shared keys, blockers, pushes. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { TaskView } from '../../actors/coordinator/task-view.ts';
+import type { TaskView } from '../../actors/coordinator/tasks/task-view.ts';
 import type { FabricClient } from '../../src/bus/client.ts';
 import { until } from '../support/temp.ts';
 import { startFabric, type TestFabric } from './in-process.ts';

@@ -1,10 +1,10 @@
 /** Who is told of a blocker, and what. A notice that comes twice has the same id. */
-import { isSwarmId, operatorId } from '../../machines/address.ts';
-import { type BlockerContext, joinedHelpers } from '../../machines/blocker/context.ts';
-import { blockerMachine } from '../../machines/blocker/machine.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import { isSwarmId, operatorId } from '../../../machines/address.ts';
+import { type BlockerContext, joinedHelpers } from '../../../machines/blocker/context.ts';
+import { blockerMachine } from '../../../machines/blocker/machine.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import type { AddressedNotice } from '../mailboxes/notices.ts';
 import { mootedBy } from './blocker-plan.ts';
-import type { AddressedNotice } from './notices.ts';
 
 /** Whoever has the work done that is blocked: the creator of the task, else a person. */
 export function orchestratorOf(task: { readonly created_by: string } | undefined, reportedBy: string): string {

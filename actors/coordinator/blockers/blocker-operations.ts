@@ -2,22 +2,22 @@
  * What swarms and operators do with blockers. A report and the task that it blocks change in one commit, and so do a
  * resolution and the task that goes back into work: no task is blocked without an open blocker.
  */
-import { operatorId } from '../../machines/address.ts';
-import type { BlockerContext } from '../../machines/blocker/context.ts';
-import { blockerMachine } from '../../machines/blocker/machine.ts';
-import { taskMachine } from '../../machines/task/machine.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { ActorStore, PlanView, Proposal, Send } from '../../src/store/actor-store.ts';
-import type { Lanes } from '../../src/store/lanes.ts';
-import type { Notice, NoticeType } from '../../src/store/mailbox-message.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import { operatorId } from '../../../machines/address.ts';
+import type { BlockerContext } from '../../../machines/blocker/context.ts';
+import { blockerMachine } from '../../../machines/blocker/machine.ts';
+import { taskMachine } from '../../../machines/task/machine.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { ActorStore, PlanView, Proposal, Send } from '../../../src/store/actor-store.ts';
+import type { Lanes } from '../../../src/store/lanes.ts';
+import type { Notice, NoticeType } from '../../../src/store/mailbox-message.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import type { AddressedNotice } from '../mailboxes/notices.ts';
+import { send } from '../tasks/task-plan.ts';
 import { reportedNotice, resolvedNotices } from './blocker-notices.ts';
 import { type Blocker, isResolved, mootedBy, toBlocker } from './blocker-plan.ts';
 import { type BlockerReport, planBlock, planReport, type ReportOutcome } from './blocker-reporting.ts';
 import { type BlockerView, blockerView } from './blocker-view.ts';
-import type { AddressedNotice } from './notices.ts';
 import { OpenReports } from './open-reports.ts';
-import { send } from './task-plan.ts';
 
 export interface Reported {
   readonly blocker_id: string;

@@ -1,9 +1,9 @@
 /** What the plans of other operations do about blockers, and the blocker as all of them read it. */
-import type { BlockerContext } from '../../machines/blocker/context.ts';
-import { blockerMachine } from '../../machines/blocker/machine.ts';
-import type { PlanView, Send } from '../../src/store/actor-store.ts';
-import type { ActorState } from '../../src/store/reading.ts';
-import type { Task } from './task-plan.ts';
+import type { BlockerContext } from '../../../machines/blocker/context.ts';
+import { blockerMachine } from '../../../machines/blocker/machine.ts';
+import type { PlanView, Send } from '../../../src/store/actor-store.ts';
+import type { ActorState } from '../../../src/store/reading.ts';
+import type { Task } from '../tasks/task-plan.ts';
 
 export type Blocker = ActorState<BlockerContext>;
 

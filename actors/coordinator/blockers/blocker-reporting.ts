@@ -1,15 +1,15 @@
 /** The plans of a report: of one that blocks a task, in one commit with it, and of one that blocks a swarm as such. */
-import type { BlockerContext, Severity } from '../../machines/blocker/context.ts';
-import { blockerMachine } from '../../machines/blocker/machine.ts';
-import { sameNames } from '../../machines/equality.ts';
-import type { TaskEvent } from '../../machines/task/events.ts';
-import { taskMachine } from '../../machines/task/machine.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { PlanView, Proposal, Send } from '../../src/store/actor-store.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import type { BlockerContext, Severity } from '../../../machines/blocker/context.ts';
+import { blockerMachine } from '../../../machines/blocker/machine.ts';
+import { sameNames } from '../../../machines/equality.ts';
+import type { TaskEvent } from '../../../machines/task/events.ts';
+import { taskMachine } from '../../../machines/task/machine.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { PlanView, Proposal, Send } from '../../../src/store/actor-store.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import { existing, send } from '../tasks/task-plan.ts';
 import { orchestratorOf } from './blocker-notices.ts';
 import { isResolved } from './blocker-plan.ts';
-import { existing, send } from './task-plan.ts';
 
 export interface BlockerReport {
   readonly task_id?: string | undefined;

@@ -1,10 +1,10 @@
 /** The requests `blocker.*`: their fields, and who may send them. */
 import { z } from 'zod';
-import { blockerStates, severities } from '../../machines/blocker/context.ts';
-import { type Operation, operation } from '../../src/bus/operation.ts';
+import { blockerStates, severities } from '../../../machines/blocker/context.ts';
+import { type Operation, operation } from '../../../src/bus/operation.ts';
+import { taskId as blockerId, cursor, limit, name, names, sentence, taskId, token } from '../fields.ts';
 import type { BlockerOperations } from './blocker-operations.ts';
 import type { BlockerView } from './blocker-view.ts';
-import { taskId as blockerId, cursor, limit, name, names, sentence, taskId, token } from './fields.ts';
 
 /** What lists blockers, page by page, ordered by id. */
 export interface BlockerLists {

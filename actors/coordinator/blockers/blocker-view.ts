@@ -1,7 +1,7 @@
 /** A blocker as replies show it. */
-import type { BlockerContext, Helper, Severity } from '../../machines/blocker/context.ts';
-import { stateName } from '../../machines/record.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import type { BlockerContext, Helper, Severity } from '../../../machines/blocker/context.ts';
+import { stateName } from '../../../machines/record.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
 
 export interface BlockerView {
   blocker_id: string;

@@ -3,11 +3,11 @@
  * found is only where to look: the log decides. Holds two short texts for each open blocker without a task.
  */
 import { createHash } from 'node:crypto';
-import type { BlockerContext } from '../../machines/blocker/context.ts';
-import { blockerMachine } from '../../machines/blocker/machine.ts';
-import { distinct } from '../../machines/equality.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
-import { RecentRevisions } from './recent-revisions.ts';
+import type { BlockerContext } from '../../../machines/blocker/context.ts';
+import { blockerMachine } from '../../../machines/blocker/machine.ts';
+import { distinct } from '../../../machines/equality.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import { RecentRevisions } from '../recent-revisions.ts';
 
 interface Report {
   readonly type: string;

@@ -3,10 +3,10 @@
  * where to look; whether a task really waits is decided on the log when it is unlocked, and what was found there may be
  * applied here, so that a mistake of the index does not last.
  */
-import { stateName } from '../../machines/record.ts';
-import type { TaskContext } from '../../machines/task/context.ts';
-import { taskMachine } from '../../machines/task/machine.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import { stateName } from '../../../machines/record.ts';
+import type { TaskContext } from '../../../machines/task/context.ts';
+import { taskMachine } from '../../../machines/task/machine.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
 
 interface Waiting {
   readonly id: string;

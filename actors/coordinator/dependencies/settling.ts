@@ -3,16 +3,16 @@
  * unlocked, or failed, in further commits. Any process may do it at any time, several at once and again after a crash:
  * the index says who may still wait, the log decides, and whoever no longer waits is passed over.
  */
-import type { Code } from '../../machines/codes.ts';
-import { stateName } from '../../machines/record.ts';
-import { finalStates, type TaskContext } from '../../machines/task/context.ts';
-import { taskMachine } from '../../machines/task/machine.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { Log } from '../../src/log.ts';
-import type { ActorStore, Proposal } from '../../src/store/actor-store.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import type { Code } from '../../../machines/codes.ts';
+import { stateName } from '../../../machines/record.ts';
+import { finalStates, type TaskContext } from '../../../machines/task/context.ts';
+import { taskMachine } from '../../../machines/task/machine.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { Log } from '../../../src/log.ts';
+import type { ActorStore, Proposal } from '../../../src/store/actor-store.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import { endOf } from '../tasks/task-ending.ts';
 import type { Dependents } from './dependents.ts';
-import { endOf } from './task-ending.ts';
 import { unlocking } from './unlocking.ts';
 
 export interface SettlingOptions {

@@ -2,12 +2,12 @@
  * What the end of a task means for those that wait for it, as part of a plan: in the commit that ends the task, and in
  * those that follow it. Whoever waits no longer is passed over, so the same may be proposed again at any time.
  */
-import { decide } from '../../machines/machine.ts';
-import type { DependencyDone, DependencyFailed } from '../../machines/task/events.ts';
-import { taskMachine } from '../../machines/task/machine.ts';
-import type { PlanView, Send } from '../../src/store/actor-store.ts';
-import { releaseSingleton } from './semaphore-plan.ts';
-import { send, type Task } from './task-plan.ts';
+import { decide } from '../../../machines/machine.ts';
+import type { DependencyDone, DependencyFailed } from '../../../machines/task/events.ts';
+import { taskMachine } from '../../../machines/task/machine.ts';
+import type { PlanView, Send } from '../../../src/store/actor-store.ts';
+import { releaseSingleton } from '../tasks/semaphore-plan.ts';
+import { send, type Task } from '../tasks/task-plan.ts';
 
 /** A task in a final state, and how it came there. */
 export interface Ended {

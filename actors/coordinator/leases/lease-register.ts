@@ -5,9 +5,9 @@
  * a lease that is over is never revived.
  */
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../../src/clock.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { Registers } from '../../src/store/registers.ts';
+import type { Clock } from '../../../src/clock.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { Registers } from '../../../src/store/registers.ts';
 import type { RunningLease } from './running-leases.ts';
 
 interface Entry {

@@ -4,8 +4,8 @@
  * set, because this process dies, is made up for by the sweep.
  */
 import { LRUCache } from 'lru-cache';
-import type { Log } from '../../src/log.ts';
-import type { Timers } from '../../src/store/timers.ts';
+import type { Log } from '../../../src/log.ts';
+import type { Timers } from '../../../src/store/timers.ts';
 import type { RunningLease } from './running-leases.ts';
 
 /** The kind of the timer; its data is `{token}`. */

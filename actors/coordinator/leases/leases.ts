@@ -6,17 +6,17 @@
  * The end of a lease is decided in one place (`LeaseRegister`): first it is noted that the lease is over, which no
  * renewal can undo, then the task is told. Timers and sweeps only bring that about; a stale or a second one does nothing.
  */
-import type { Clock } from '../../src/clock.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { Log } from '../../src/log.ts';
-import { Lanes } from '../../src/store/lanes.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
-import type { Registers } from '../../src/store/registers.ts';
-import type { Timer, Timers } from '../../src/store/timers.ts';
+import type { Clock } from '../../../src/clock.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { Log } from '../../../src/log.ts';
+import { Lanes } from '../../../src/store/lanes.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import type { Registers } from '../../../src/store/registers.ts';
+import type { Timer, Timers } from '../../../src/store/timers.ts';
+import { type TaskView, taskView } from '../tasks/task-view.ts';
 import { LeaseRegister } from './lease-register.ts';
 import { LeaseTimers } from './lease-timers.ts';
 import { leaseOf, type RunningLease, RunningLeases } from './running-leases.ts';
-import { type TaskView, taskView } from './task-view.ts';
 
 /** What leases need of the tasks. */
 export interface LeaseTasks {

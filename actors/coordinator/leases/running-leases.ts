@@ -1,9 +1,9 @@
 /** Which leases run, as recorded: a small entry for each owned task, kept by following the log, for the sweep. */
-import { stateName } from '../../machines/record.ts';
-import type { TaskContext } from '../../machines/task/context.ts';
-import { taskMachine } from '../../machines/task/machine.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
-import { RecentRevisions } from './recent-revisions.ts';
+import { stateName } from '../../../machines/record.ts';
+import type { TaskContext } from '../../../machines/task/context.ts';
+import { taskMachine } from '../../../machines/task/machine.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import { RecentRevisions } from '../recent-revisions.ts';
 
 export interface RunningLease {
   readonly task_id: string;

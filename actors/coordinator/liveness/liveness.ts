@@ -3,14 +3,14 @@
  * request brings it online before anything else is done with it. No swarm is declared offline early: not by a timer that is
  * late or stale, not because a coordinator was away, nor while this process has heard of it. Only registered swarms count.
  */
-import type { SwarmContext, SwarmState } from '../../machines/swarm/context.ts';
-import { swarmMachine } from '../../machines/swarm/machine.ts';
-import type { Clock } from '../../src/clock.ts';
-import type { Log } from '../../src/log.ts';
-import type { ActorStore, PlanView, Proposal } from '../../src/store/actor-store.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
-import type { Timer, Timers } from '../../src/store/timers.ts';
-import { RecentRevisions } from './recent-revisions.ts';
+import type { SwarmContext, SwarmState } from '../../../machines/swarm/context.ts';
+import { swarmMachine } from '../../../machines/swarm/machine.ts';
+import type { Clock } from '../../../src/clock.ts';
+import type { Log } from '../../../src/log.ts';
+import type { ActorStore, PlanView, Proposal } from '../../../src/store/actor-store.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import type { Timer, Timers } from '../../../src/store/timers.ts';
+import { RecentRevisions } from '../recent-revisions.ts';
 import { livenessTimer, SignsOfLife } from './signs-of-life.ts';
 
 /** What liveness needs of the tasks. */

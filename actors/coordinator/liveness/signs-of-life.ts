@@ -3,10 +3,10 @@
  * set somewhat later than it must be, and again only when a sign needs it later than that. Several processes share one
  * timer for each swarm; none ever sets it earlier than another needs it.
  */
-import type { Json } from '../../machines/record.ts';
-import type { Clock } from '../../src/clock.ts';
-import type { Log } from '../../src/log.ts';
-import type { Timers } from '../../src/store/timers.ts';
+import type { Json } from '../../../machines/record.ts';
+import type { Clock } from '../../../src/clock.ts';
+import type { Log } from '../../../src/log.ts';
+import type { Timers } from '../../../src/store/timers.ts';
 
 /** The kind of the timer; its data is `{seen_at}`, the sign of life that set it. */
 export const livenessTimer = 'swarm-liveness';

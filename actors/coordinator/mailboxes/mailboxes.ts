@@ -8,23 +8,23 @@ import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JetStreamManager } from '@nats-io/jetstream';
 import { headers, type NatsConnection } from '@nats-io/nats-core';
-import { publishStored, type Stored } from '../../src/bus/stored-publish.ts';
-import { contentTypes } from '../../src/data/codec.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { Log } from '../../src/log.ts';
-import type { Namespace } from '../../src/namespace.ts';
-import { Lanes } from '../../src/store/lanes.ts';
+import { publishStored, type Stored } from '../../../src/bus/stored-publish.ts';
+import { contentTypes } from '../../../src/data/codec.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { Log } from '../../../src/log.ts';
+import type { Namespace } from '../../../src/namespace.ts';
+import { Lanes } from '../../../src/store/lanes.ts';
 import {
   encodeMessage,
   type MailboxMessage,
   type Notice,
   type NoticeType,
   type TaskMessage,
-} from '../../src/store/mailbox-message.ts';
-import { mailboxLimit } from '../../src/store/streams.ts';
-import type { SwarmView } from './swarm-view.ts';
-import type { NewTask } from './task-creation.ts';
-import type { TaskView } from './task-view.ts';
+} from '../../../src/store/mailbox-message.ts';
+import { mailboxLimit } from '../../../src/store/streams.ts';
+import type { SwarmView } from '../swarms/swarm-view.ts';
+import type { NewTask } from '../tasks/task-creation.ts';
+import type { TaskView } from '../tasks/task-view.ts';
 
 export interface MailboxesOptions {
   readonly nc: NatsConnection;

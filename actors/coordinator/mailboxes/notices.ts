@@ -1,8 +1,8 @@
 /** What a swarm is told through its mailbox when it loses a task without having asked for it. */
-import { isSwarmId } from '../../machines/address.ts';
-import type { TaskContext } from '../../machines/task/context.ts';
-import type { Notice } from '../../src/store/mailbox-message.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import { isSwarmId } from '../../../machines/address.ts';
+import type { TaskContext } from '../../../machines/task/context.ts';
+import type { Notice } from '../../../src/store/mailbox-message.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
 
 export interface AddressedNotice {
   readonly to: string;

@@ -1,10 +1,10 @@
 /** The request `task.push`: a task that exists, or a new one, into the mailbox of a swarm. */
 import { z } from 'zod';
-import { type Operation, operation } from '../../src/bus/operation.ts';
-import { FabricError } from '../../src/errors.ts';
-import { swarmId, taskId } from './fields.ts';
+import { type Operation, operation } from '../../../src/bus/operation.ts';
+import { FabricError } from '../../../src/errors.ts';
+import { swarmId, taskId } from '../fields.ts';
+import { newTaskFields } from '../tasks/task-requests.ts';
 import type { Mailboxes } from './mailboxes.ts';
-import { newTaskFields } from './task-requests.ts';
 
 export function pushRequests(mailboxes: Mailboxes): { readonly push: Operation } {
   return {

@@ -4,15 +4,15 @@
  * made twice one report, and one that was cut off is made again, since the message goes last.
  */
 import { JetStreamApiError, type JetStreamManager, type StoredMsg } from '@nats-io/jetstream';
-import { isSwarmId, operatorId } from '../../machines/address.ts';
-import type { Json } from '../../machines/record.ts';
-import { jsCode } from '../../src/bus/jetstream-answer.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { Log } from '../../src/log.ts';
-import type { Namespace } from '../../src/namespace.ts';
-import { Rounds } from '../../src/rounds.ts';
-import type { Journal } from '../../src/store/journal.ts';
-import { decodeMessage } from '../../src/store/mailbox-message.ts';
+import { isSwarmId, operatorId } from '../../../machines/address.ts';
+import type { Json } from '../../../machines/record.ts';
+import { jsCode } from '../../../src/bus/jetstream-answer.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { Log } from '../../../src/log.ts';
+import type { Namespace } from '../../../src/namespace.ts';
+import { Rounds } from '../../../src/rounds.ts';
+import type { Journal } from '../../../src/store/journal.ts';
+import { decodeMessage } from '../../../src/store/mailbox-message.ts';
 import { type Mailboxes, mailService } from './mailboxes.ts';
 
 export interface UndeliveredOptions {

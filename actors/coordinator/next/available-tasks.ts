@@ -2,12 +2,12 @@
  * The tasks that are available now, in the order in which they are to be worked on: higher priority first, then older,
  * then by id. Built from records in any order of arrival: of one task the newest revision counts.
  */
-import { stateName } from '../../machines/record.ts';
-import type { TaskContext } from '../../machines/task/context.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import { stateName } from '../../../machines/record.ts';
+import type { TaskContext } from '../../../machines/task/context.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import { RecentRevisions } from '../recent-revisions.ts';
+import { concurrencyLimit } from '../tasks/semaphore-plan.ts';
 import { type HeapItem, OrderedHeap } from './ordered-heap.ts';
-import { RecentRevisions } from './recent-revisions.ts';
-import { concurrencyLimit } from './semaphore-plan.ts';
 import {
   type AvailableTask,
   isBefore,

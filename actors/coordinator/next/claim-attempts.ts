@@ -2,15 +2,15 @@
  * Which task a swarm should try to claim, and the trying. What is known here of tasks, swarms and keys is a millisecond
  * old and only says which claim is worth it; the claim decides. A task is tried for one swarm at a time in this process.
  */
-import type { Code } from '../../machines/codes.ts';
-import { FabricError } from '../../src/errors.ts';
+import type { Code } from '../../../machines/codes.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { ClaimAnswer } from '../tasks/task-claims.ts';
 import type { AvailableTasks } from './available-tasks.ts';
 import { ClaimContention } from './claim-contention.ts';
 import type { Delayed } from './delayed.ts';
 import { Refusals } from './refusals.ts';
 import type { SemaphoresKnown } from './semaphores-known.ts';
 import type { KnownSwarm, SwarmsKnown } from './swarm-facts.ts';
-import type { ClaimAnswer } from './task-claims.ts';
 import type { AvailableTask, TaskProfile } from './task-profile.ts';
 
 export type Claimed = ClaimAnswer & { readonly claimed: true };

@@ -4,9 +4,10 @@
  *
  * Several processes may do this at once: a task is handed out by the one whose claim is committed.
  */
-import type { SwarmState } from '../../machines/swarm/context.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import type { SwarmState } from '../../../machines/swarm/context.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import type { ClaimAnswer } from '../tasks/task-claims.ts';
 import { AvailableTasks } from './available-tasks.ts';
 import { ClaimAttempts, type Claimed } from './claim-attempts.ts';
 import { Delayed } from './delayed.ts';
@@ -14,7 +15,6 @@ import { FirstTries } from './first-tries.ts';
 import { ParkedCallers } from './parked-callers.ts';
 import { SemaphoresKnown } from './semaphores-known.ts';
 import { hasWidened, SwarmsKnown } from './swarm-facts.ts';
-import type { ClaimAnswer } from './task-claims.ts';
 import type { AvailableTask } from './task-profile.ts';
 import { TypeFilter } from './type-filter.ts';
 import { WaitingCaller } from './waiting-caller.ts';

@@ -5,7 +5,7 @@
  * Callers of the same capabilities and the same wishes stand in one queue, so that finding the one for a task asks each
  * queue and not each caller. Bounded: beyond `maxCallers`, or `maxPerSwarm` of one swarm, a caller is refused.
  */
-import { FabricError } from '../../src/errors.ts';
+import { FabricError } from '../../../src/errors.ts';
 import { type HeapItem, OrderedHeap } from './ordered-heap.ts';
 import type { CapabilitySet, KnownSwarm, SwarmsKnown } from './swarm-facts.ts';
 import type { TaskProfile } from './task-profile.ts';

@@ -2,10 +2,10 @@
  * How many places of each concurrency key are taken, from the semaphores' last records that were seen. Like all that is
  * known of other actors it only tells which claims are worth trying.
  */
-import type { SemaphoreContext } from '../../machines/semaphore/context.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
-import { RecentRevisions } from './recent-revisions.ts';
-import { concurrencySemaphore } from './semaphore-plan.ts';
+import type { SemaphoreContext } from '../../../machines/semaphore/context.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import { RecentRevisions } from '../recent-revisions.ts';
+import { concurrencySemaphore } from '../tasks/semaphore-plan.ts';
 
 interface KnownSemaphore {
   readonly holders: readonly string[];

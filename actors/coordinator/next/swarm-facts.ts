@@ -2,15 +2,15 @@
  * What is known of each swarm at the moment, from its last record that was seen. It is about a millisecond old, so it
  * only tells which claims are worth trying; the transaction of the claim decides.
  */
-import { capabilityMatch } from '../../machines/capability.ts';
-import { remaining } from '../../machines/swarm/budget.ts';
+import { capabilityMatch } from '../../../machines/capability.ts';
+import { remaining } from '../../../machines/swarm/budget.ts';
 import {
   activeTasks,
   effectiveCapabilities,
   type SwarmContext,
   type SwarmState,
-} from '../../machines/swarm/context.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+} from '../../../machines/swarm/context.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
 
 export interface KnownSwarm {
   readonly swarm_id: string;

@@ -3,19 +3,19 @@
  * of the machines that decide about a claim; the facts about swarms and keys are those of the moment, at most about a
  * millisecond old.
  */
-import { stateName } from '../../machines/record.ts';
-import { unreserve } from '../../machines/swarm/budget.ts';
-import type { SwarmContext } from '../../machines/swarm/context.ts';
-import { swarmMachine } from '../../machines/swarm/machine.ts';
-import type { TaskContext, TaskState } from '../../machines/task/context.ts';
-import { explainFitness } from '../../machines/task/rules.ts';
-import { maxEpoch } from '../../machines/token.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
-import type { Page } from './lists.ts';
-import { concurrencyLimit } from './semaphore-plan.ts';
+import { stateName } from '../../../machines/record.ts';
+import { unreserve } from '../../../machines/swarm/budget.ts';
+import type { SwarmContext } from '../../../machines/swarm/context.ts';
+import { swarmMachine } from '../../../machines/swarm/machine.ts';
+import type { TaskContext, TaskState } from '../../../machines/task/context.ts';
+import { explainFitness } from '../../../machines/task/rules.ts';
+import { maxEpoch } from '../../../machines/token.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import type { Page } from '../lists.ts';
+import { concurrencyLimit } from '../tasks/semaphore-plan.ts';
+import { factsOf, keyOf, notFound, reservationFor } from '../tasks/task-plan.ts';
 import type { SemaphoresKnown } from './semaphores-known.ts';
 import type { KnownSwarm, SwarmsKnown } from './swarm-facts.ts';
-import { factsOf, keyOf, notFound, reservationFor } from './task-plan.ts';
 
 /** What has to happen before a task goes on; only what applies is there. */
 export interface WaitingFor {

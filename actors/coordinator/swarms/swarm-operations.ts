@@ -1,13 +1,13 @@
 /** What swarms do about themselves, and operators with swarms. Each method is one transaction of the store. */
-import { formatRef, operatorId } from '../../machines/address.ts';
-import { sameJson, sameNames } from '../../machines/equality.ts';
-import type { Json } from '../../machines/record.ts';
-import type { SwarmContext, SwarmState } from '../../machines/swarm/context.ts';
-import { swarmMachine } from '../../machines/swarm/machine.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { ActorStore, PlanView, Proposal, Send } from '../../src/store/actor-store.ts';
-import type { Lanes } from '../../src/store/lanes.ts';
-import type { ActorState } from '../../src/store/reading.ts';
+import { formatRef, operatorId } from '../../../machines/address.ts';
+import { sameJson, sameNames } from '../../../machines/equality.ts';
+import type { Json } from '../../../machines/record.ts';
+import type { SwarmContext, SwarmState } from '../../../machines/swarm/context.ts';
+import { swarmMachine } from '../../../machines/swarm/machine.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { ActorStore, PlanView, Proposal, Send } from '../../../src/store/actor-store.ts';
+import type { Lanes } from '../../../src/store/lanes.ts';
+import type { ActorState } from '../../../src/store/reading.ts';
 import { type SwarmView, swarmView } from './swarm-view.ts';
 
 export interface Registration {

@@ -1,9 +1,9 @@
 /** The requests `swarm.*`: their fields, and who may send them. */
 
-import { type Operation, operation } from '../../src/bus/operation.ts';
-import { FabricError } from '../../src/errors.ts';
-import { cursor, jsonObject, limit, name, names, positive, swarmId, usd } from './fields.ts';
-import type { ActorLists } from './lists.ts';
+import { type Operation, operation } from '../../../src/bus/operation.ts';
+import { FabricError } from '../../../src/errors.ts';
+import { cursor, jsonObject, limit, name, names, positive, swarmId, usd } from '../fields.ts';
+import type { ActorLists } from '../lists.ts';
 import type { SwarmOperations } from './swarm-operations.ts';
 
 export interface SwarmEffects {

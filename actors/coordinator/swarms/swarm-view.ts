@@ -1,15 +1,15 @@
 /** A swarm as replies show it. */
 
-import { subtractUsd } from '../../machines/money.ts';
-import type { Json } from '../../machines/record.ts';
+import { subtractUsd } from '../../../machines/money.ts';
+import type { Json } from '../../../machines/record.ts';
 import {
   activeTasks,
   type SwarmBudget,
   type SwarmContext,
   type SwarmCounters,
   type SwarmState,
-} from '../../machines/swarm/context.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+} from '../../../machines/swarm/context.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
 
 export interface SwarmView {
   swarm_id: string;

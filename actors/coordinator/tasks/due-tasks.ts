@@ -1,10 +1,10 @@
 /** Tasks that wait for a time: their timers, and the net for timers that were lost. */
-import { stateName } from '../../machines/record.ts';
-import type { TaskContext } from '../../machines/task/context.ts';
-import type { Log } from '../../src/log.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
-import type { Timer, Timers } from '../../src/store/timers.ts';
-import type { ActorIndex } from './actor-index.ts';
+import { stateName } from '../../../machines/record.ts';
+import type { TaskContext } from '../../../machines/task/context.ts';
+import type { Log } from '../../../src/log.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
+import type { Timer, Timers } from '../../../src/store/timers.ts';
+import type { ActorIndex } from '../actor-index.ts';
 
 export interface DueTasksOptions {
   readonly tasks: { due(task_id: string): Promise<void> };

@@ -3,12 +3,12 @@
  * `singleton_key` only one is open. Each key is an actor, a semaphore, that is written in the same commit as the task, so
  * that the limit holds for any number of processes.
  */
-import type { Refusal } from '../../machines/machine.ts';
-import type { SemaphoreContext } from '../../machines/semaphore/context.ts';
-import { semaphoreMachine } from '../../machines/semaphore/machine.ts';
-import type { TaskContent } from '../../machines/task/context.ts';
-import type { PlanView, Send } from '../../src/store/actor-store.ts';
-import type { ActorState } from '../../src/store/reading.ts';
+import type { Refusal } from '../../../machines/machine.ts';
+import type { SemaphoreContext } from '../../../machines/semaphore/context.ts';
+import { semaphoreMachine } from '../../../machines/semaphore/machine.ts';
+import type { TaskContent } from '../../../machines/task/context.ts';
+import type { PlanView, Send } from '../../../src/store/actor-store.ts';
+import type { ActorState } from '../../../src/store/reading.ts';
 import type { Task } from './task-plan.ts';
 
 export function concurrencySemaphore(key: string): string {

@@ -2,15 +2,15 @@
  * Claiming a task. A claim and what it takes from the swarm (a slot, money) and from a shared key are one commit; losing
  * a race is an answer, not an error.
  */
-import type { Code } from '../../machines/codes.ts';
-import { type Json, stateName } from '../../machines/record.ts';
-import { swarmMachine } from '../../machines/swarm/machine.ts';
-import type { TaskContext } from '../../machines/task/context.ts';
-import { taskMachine } from '../../machines/task/machine.ts';
-import { tokenOf } from '../../machines/token.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { ActorStore, PlanView, Proposal, Send } from '../../src/store/actor-store.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import type { Code } from '../../../machines/codes.ts';
+import { type Json, stateName } from '../../../machines/record.ts';
+import { swarmMachine } from '../../../machines/swarm/machine.ts';
+import type { TaskContext } from '../../../machines/task/context.ts';
+import { taskMachine } from '../../../machines/task/machine.ts';
+import { tokenOf } from '../../../machines/token.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { ActorStore, PlanView, Proposal, Send } from '../../../src/store/actor-store.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
 import { acquire, concurrencyLimit, concurrencySemaphore } from './semaphore-plan.ts';
 import { existing, factsOf, isOwned, keyOf, reservationFor, type Task, type TaskPolicy } from './task-plan.ts';
 import { type TaskView, taskView } from './task-view.ts';

@@ -2,14 +2,14 @@
  * Creating a task: what it depends on is looked up, and where it is the only open one of its key, that key is taken in
  * the same commit. The same content again returns the task.
  */
-import { decide } from '../../machines/machine.ts';
-import { sameContent } from '../../machines/task/content.ts';
-import type { TaskContent, TaskState } from '../../machines/task/context.ts';
-import type { CreateTask } from '../../machines/task/events.ts';
-import { taskMachine } from '../../machines/task/machine.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { ActorStore, PlanView, Proposal, Send } from '../../src/store/actor-store.ts';
-import { youngestTrimmedMs } from '../../src/store/streams.ts';
+import { decide } from '../../../machines/machine.ts';
+import { sameContent } from '../../../machines/task/content.ts';
+import type { TaskContent, TaskState } from '../../../machines/task/context.ts';
+import type { CreateTask } from '../../../machines/task/events.ts';
+import { taskMachine } from '../../../machines/task/machine.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { ActorStore, PlanView, Proposal, Send } from '../../../src/store/actor-store.ts';
+import { youngestTrimmedMs } from '../../../src/store/streams.ts';
 import { acquire, singletonSemaphore } from './semaphore-plan.ts';
 import { existing, firstTask, type TaskPolicy, withoutUndefined } from './task-plan.ts';
 import { type TaskView, taskView } from './task-view.ts';

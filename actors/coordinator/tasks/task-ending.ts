@@ -2,17 +2,17 @@
  * Whatever ends an ownership or a task, and everything that goes with it, as one proposal: the owner's money, slot and
  * record of success, the places of shared keys, the blocker, and the tasks that waited for this one.
  */
-import { decide } from '../../machines/machine.ts';
-import { stateName } from '../../machines/record.ts';
-import type { TaskContext } from '../../machines/task/context.ts';
-import type { TaskEvent } from '../../machines/task/events.ts';
-import { taskMachine } from '../../machines/task/machine.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { PlanView, Send } from '../../src/store/actor-store.ts';
-import { moot } from './blocker-plan.ts';
+import { decide } from '../../../machines/machine.ts';
+import { stateName } from '../../../machines/record.ts';
+import type { TaskContext } from '../../../machines/task/context.ts';
+import type { TaskEvent } from '../../../machines/task/events.ts';
+import { taskMachine } from '../../../machines/task/machine.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { PlanView, Send } from '../../../src/store/actor-store.ts';
+import { moot } from '../blockers/blocker-plan.ts';
+import { unlocking } from '../dependencies/unlocking.ts';
 import { releaseConcurrency, releaseSingleton } from './semaphore-plan.ts';
 import { isOwned, send, type Task, toOwner } from './task-plan.ts';
-import { unlocking } from './unlocking.ts';
 
 /** How many dependents change in the commit that ends a task; the others follow in commits of their own. */
 export const dependentsPerCommit = 1_000;

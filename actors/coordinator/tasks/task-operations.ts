@@ -3,17 +3,17 @@
  * validated input in, the task as replies show it out, FabricError for everything that is refused.
  */
 
-import { formatRef, operatorId } from '../../machines/address.ts';
-import type { Json } from '../../machines/record.ts';
-import type { SwarmState } from '../../machines/swarm/context.ts';
-import { swarmMachine } from '../../machines/swarm/machine.ts';
-import { sameCompletion } from '../../machines/task/content.ts';
-import type { TaskCost, TaskState } from '../../machines/task/context.ts';
-import { taskMachine } from '../../machines/task/machine.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { ActorStore, Cause, PlanView, Proposal } from '../../src/store/actor-store.ts';
-import type { Lanes } from '../../src/store/lanes.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import { formatRef, operatorId } from '../../../machines/address.ts';
+import type { Json } from '../../../machines/record.ts';
+import type { SwarmState } from '../../../machines/swarm/context.ts';
+import { swarmMachine } from '../../../machines/swarm/machine.ts';
+import { sameCompletion } from '../../../machines/task/content.ts';
+import type { TaskCost, TaskState } from '../../../machines/task/context.ts';
+import { taskMachine } from '../../../machines/task/machine.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { ActorStore, Cause, PlanView, Proposal } from '../../../src/store/actor-store.ts';
+import type { Lanes } from '../../../src/store/lanes.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
 import { isRepeated } from './repeated.ts';
 import { type ClaimAnswer, TaskClaims } from './task-claims.ts';
 import { type NewTask, TaskCreation } from './task-creation.ts';

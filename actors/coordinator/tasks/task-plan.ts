@@ -1,15 +1,15 @@
 /** What the plans of task operations are made of: reading a task, proposing events, the facts that a claim rests on. */
-import { formatRef } from '../../machines/address.ts';
-import { stateName } from '../../machines/record.ts';
-import { effectiveCapabilities, type SwarmContext, type SwarmState } from '../../machines/swarm/context.ts';
-import { swarmMachine } from '../../machines/swarm/machine.ts';
-import { ownedStates, type TaskContext } from '../../machines/task/context.ts';
-import type { SwarmFacts } from '../../machines/task/events.ts';
-import { taskMachine } from '../../machines/task/machine.ts';
-import { FabricError } from '../../src/errors.ts';
-import type { PlanView, Proposal, Send } from '../../src/store/actor-store.ts';
-import type { ActorState } from '../../src/store/reading.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import { formatRef } from '../../../machines/address.ts';
+import { stateName } from '../../../machines/record.ts';
+import { effectiveCapabilities, type SwarmContext, type SwarmState } from '../../../machines/swarm/context.ts';
+import { swarmMachine } from '../../../machines/swarm/machine.ts';
+import { ownedStates, type TaskContext } from '../../../machines/task/context.ts';
+import type { SwarmFacts } from '../../../machines/task/events.ts';
+import { taskMachine } from '../../../machines/task/machine.ts';
+import { FabricError } from '../../../src/errors.ts';
+import type { PlanView, Proposal, Send } from '../../../src/store/actor-store.ts';
+import type { ActorState } from '../../../src/store/reading.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
 import { type TaskView, taskView } from './task-view.ts';
 
 export type Task = ActorState<TaskContext>;

@@ -1,8 +1,8 @@
 /** The requests `task.*`: their fields, and who may send them. */
 import { z } from 'zod';
-import { taskStates } from '../../machines/task/context.ts';
-import { type Operation, operation } from '../../src/bus/operation.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import { taskStates } from '../../../machines/task/context.ts';
+import { type Operation, operation } from '../../../src/bus/operation.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
 import {
   cost,
   cursor,
@@ -22,8 +22,8 @@ import {
   time,
   token,
   usd,
-} from './fields.ts';
-import type { ActorLists, Page } from './lists.ts';
+} from '../fields.ts';
+import type { ActorLists, Page } from '../lists.ts';
 import type { TaskOperations } from './task-operations.ts';
 import { type TaskView, taskView } from './task-view.ts';
 

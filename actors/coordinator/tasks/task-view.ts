@@ -1,7 +1,7 @@
 /** A task as replies show it. */
-import { type Json, stateName } from '../../machines/record.ts';
-import type { TaskContext } from '../../machines/task/context.ts';
-import type { StoredRecord } from '../../src/store/record-log.ts';
+import { type Json, stateName } from '../../../machines/record.ts';
+import type { TaskContext } from '../../../machines/task/context.ts';
+import type { StoredRecord } from '../../../src/store/record-log.ts';
 
 export interface TaskView {
   task_id: string;

@@ -1,5 +1,5 @@
 /** `infrafabric blocker list|show|resolve`: what swarms are stuck on, and the way on, through the requests `blocker.*`. */
-import type { BlockerView } from '../../../actors/coordinator/blocker-view.ts';
+import type { BlockerView } from '../../../actors/coordinator/blockers/blocker-view.ts';
 import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
 import { given, numberOf, textOf } from '../option-values.ts';

@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { resolve as absolute } from 'node:path';
-import type { SwarmView } from '../../../actors/coordinator/swarm-view.ts';
+import type { SwarmView } from '../../../actors/coordinator/swarms/swarm-view.ts';
 import { connectTo } from '../../bus/connection.ts';
 import { systemClock } from '../../clock.ts';
 import { FabricError } from '../../errors.ts';

@@ -1,5 +1,5 @@
 /** `infrafabric swarm list|show`: swarms as the coordinator shows them. */
-import type { SwarmView } from '../../../actors/coordinator/swarm-view.ts';
+import type { SwarmView } from '../../../actors/coordinator/swarms/swarm-view.ts';
 import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
 import { given, numberOf, textOf } from '../option-values.ts';

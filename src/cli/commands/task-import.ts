@@ -2,7 +2,7 @@
  * `infrafabric task import BOARD.yaml`: creates the tasks of a board, each after those it depends on. The board is checked
  * whole before anything is created, on its own and against what exists; importing it again creates what is missing.
  */
-import type { TaskView } from '../../../actors/coordinator/task-view.ts';
+import type { TaskView } from '../../../actors/coordinator/tasks/task-view.ts';
 import type { FabricClient } from '../../bus/client.ts';
 import { FabricError } from '../../errors.ts';
 import { type Board, type BoardTask, invalidBoard, readBoard } from '../board-file.ts';

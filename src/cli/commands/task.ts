@@ -1,7 +1,8 @@
 /** `infrafabric task ...`: what swarms and operators do with tasks, through the requests `task.*`. */
-import type { ClaimAnswer } from '../../../actors/coordinator/task-claims.ts';
-import type { Explanation, WaitingFor } from '../../../actors/coordinator/task-explain.ts';
-import type { TaskView } from '../../../actors/coordinator/task-view.ts';
+
+import type { Explanation, WaitingFor } from '../../../actors/coordinator/next/task-explain.ts';
+import type { ClaimAnswer } from '../../../actors/coordinator/tasks/task-claims.ts';
+import type { TaskView } from '../../../actors/coordinator/tasks/task-view.ts';
 import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
 import { given, jsonOf, namesOf, numberOf, textOf, timeOf } from '../option-values.ts';
