@@ -23,7 +23,8 @@ export interface BenchCluster {
   stop(): Promise<void>;
 }
 
-export async function startBenchCluster(): Promise<BenchCluster> {
+/** `maxLogBytes` is what the actors' log may hold. Default 1 GiB. */
+export async function startBenchCluster({ maxLogBytes = 1024 ** 3 } = {}): Promise<BenchCluster> {
   const namespace = new Namespace();
   const log = createLog({ level: 'warn', service: 'bench' });
   const dataDir = await mkdtemp(join(tmpdir(), 'infrafabric-bench-'));
@@ -49,7 +50,7 @@ export async function startBenchCluster(): Promise<BenchCluster> {
   await ensureStreams(await jetstreamManager(nc, { checkAPI: false }), namespace, {
     replicas: 3,
     storage: 'memory',
-    maxLogBytes: 1024 ** 3,
+    maxLogBytes,
   });
   await establishEpoch(nc, namespace, new Map(), Date.now());
   return {

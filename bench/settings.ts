@@ -1,0 +1,15 @@
+/** The settings of services that a benchmark runs by itself: the defaults. */
+import type { ServiceSettings } from '../actors/service.ts';
+
+export function benchSettings(dataDir: string): ServiceSettings {
+  return {
+    data_dir: dataDir,
+    min_capability_match: 0.7,
+    lease_ms: 30_000,
+    liveness_ms: 30_000,
+    circuit_breaker_failure_threshold: 3,
+    max_cost_per_task: 10,
+    archive_after_ms: 3_600_000,
+    mailbox_max_age_ms: 604_800_000,
+  };
+}
