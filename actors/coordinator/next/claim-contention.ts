@@ -35,9 +35,12 @@ export class ClaimContention {
     return Math.floor(this.#aged());
   }
 
-  /** How long a claim takes on average, milliseconds. */
-  get claimMs(): number {
-    return this.#claimMs;
+  /**
+   * How long it takes until a claim that began elsewhere is seen here, by what claims take on average, milliseconds; more
+   * when many are lost, for then some take far longer.
+   */
+  get patienceMs(): number {
+    return this.#claimMs * (1 + Math.log2(this.#aged()) / 2);
   }
 
   #aged(): number {

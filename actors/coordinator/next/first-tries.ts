@@ -7,7 +7,7 @@ import type { Delayed } from './delayed.ts';
 import type { AvailableTask, TaskProfile } from './task-profile.ts';
 
 /**
- * In average claims, with one millisecond added: the claim of the one that tries first has to be seen here. Chosen at
+ * In times that a claim takes, with one millisecond added: the claim of the one that tries first has to be seen. Chosen at
  * random in between, so that the others do not race either.
  */
 const headStart = { least: 1, most: 4 };
@@ -16,8 +16,8 @@ const longestMs = 100;
 interface FirstTriesOptions {
   readonly tasks: AvailableTasks;
   readonly delayed: Delayed;
-  /** How long a claim takes on average, milliseconds. */
-  readonly claimMs: () => number;
+  /** How long it takes until a claim that began elsewhere is seen here, milliseconds. */
+  readonly patienceMs: () => number;
   /** At least 0, less than 1. */
   readonly random: () => number;
   /** A task of this profile can be tried here, and nobody was faster. */
@@ -34,10 +34,10 @@ export class FirstTries {
 
   /** Leaves the first try of this task to the process that made it available. */
   leave(task: AvailableTask): void {
-    const { tasks, delayed, random, claimMs } = this.#options;
+    const { tasks, delayed, random, patienceMs } = this.#options;
     tasks.hold(task);
     const claims = headStart.least + random() * (headStart.most - headStart.least);
-    const ms = Math.min(longestMs, 1 + claims * claimMs());
+    const ms = Math.min(longestMs, 1 + claims * patienceMs());
     const callOff = delayed.after(ms, () => this.#end(task));
     this.#left.set(task.task_id, { task, callOff });
   }

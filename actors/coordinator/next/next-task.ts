@@ -109,7 +109,7 @@ export class NextTask {
       tasks,
       delayed,
       random,
-      claimMs: () => this.#attempts.claimMs,
+      patienceMs: () => this.#attempts.patienceMs,
       onOver: (profile) => this.#rounds.offer(profile),
     });
   }
