@@ -130,7 +130,7 @@ export class Coordinator implements RunningService {
       tasks: {
         held: async (by, task_id, token) => await tasks.held(by, task_id, token),
         read: async (id) => await store.read({ kind: 'task', id }),
-        leaseExpired: async (task_id, token, at) => await tasks.leaseExpired(task_id, token, at),
+        leasesExpired: async (ends) => await tasks.leasesExpired(ends),
       },
       timers,
       registers: new NatsRegisters(nc, namespace),

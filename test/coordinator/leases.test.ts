@@ -52,27 +52,18 @@ const code = async (asked: Promise<unknown>) =>
 const lease_ms = 1_000;
 
 describe('a lease that is not renewed', () => {
-  // On a machine that is busy with other things only another try tells.
-  it('ends at most 2 s late', { retry: 3 }, async () => {
-    const one = await start();
-    await one.register('punctual');
-    const { task_id, token, at } = await one.claimed('punctual', { lease_ms });
-    const ended = await expired(one, task_id, token);
-    expect(ended.at).toBeGreaterThanOrEqual(at);
-    expect(ended.at - at).toBeLessThan(2_000);
-  });
-
-  it('ends at its time and never early, and the task goes back: 100 at once', async () => {
+  it('ends at its time, never early and at most 2 s late, and the task goes back: 100 of one owner at once', async () => {
     const [one, other] = [await start(), await start()];
-    const owners = Array.from({ length: 10 }, () => freshId('w'));
-    await Promise.all(owners.map(async (owner) => await one.register(owner)));
+    const owner = freshId('w');
+    await one.register(owner);
     const leases = await Promise.all(
-      Array.from({ length: 100 }, async (_, i) => await (i % 2 ? one : other).claimed(owners[i % 10]!, { lease_ms })),
+      Array.from({ length: 100 }, async (_, i) => await (i % 2 ? one : other).claimed(owner, { lease_ms })),
     );
     for (const { task_id, token, at } of leases) {
       const ended = await expired(one, task_id, token);
       expect(ended.end).toBe(at);
       expect(ended.at).toBeGreaterThanOrEqual(at);
+      expect(ended.at - at).toBeLessThan(2_000);
       expect(await one.recorded(task_id)).toMatchObject({
         state: 'available',
         owner: null,

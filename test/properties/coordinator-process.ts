@@ -99,7 +99,7 @@ export class CoordinatorProcess {
       tasks: {
         held: async (by, task_id, token) => await tasks.held(by, task_id, token),
         read: async (id) => await store.read({ kind: 'task', id }),
-        leaseExpired: async (task_id, token, at) => await tasks.leaseExpired(task_id, token, at),
+        leasesExpired: async (ends) => await tasks.leasesExpired(ends),
       },
       timers,
       registers: new ReachedRegisters(this.reach, options.registers),

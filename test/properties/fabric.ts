@@ -155,7 +155,8 @@ export class Fabric {
         const task_id = chosen(command.task, this.shared) ?? taskIds[0];
         const context = taskOf(this.shared, task_id);
         const token = tokenFor(command.token, context) ?? 0;
-        if (command.timer === 'early') return await process.tasks.leaseExpired(task_id, token, this.now + 1);
+        if (command.timer === 'early')
+          return await process.tasks.leasesExpired([{ task_id, token, lease_expires_at: this.now + 1 }]);
         return await process.due({ what: leaseTimer, id: task_id, at: this.now, data: { token } });
       }
       case 'owner lost': {

@@ -9,11 +9,11 @@
 import type { Clock } from '../../../src/clock.ts';
 import { FabricError } from '../../../src/errors.ts';
 import type { Log } from '../../../src/log.ts';
-import { Lanes } from '../../../src/store/lanes.ts';
 import type { StoredRecord } from '../../../src/store/record-log.ts';
 import type { Registers } from '../../../src/store/registers.ts';
 import type { Timer, Timers } from '../../../src/store/timers.ts';
 import { type TaskView, taskView } from '../tasks/task-view.ts';
+import { type LeaseEnd, LeaseEnds } from './lease-ends.ts';
 import { LeaseRegister } from './lease-register.ts';
 import { LeaseTimers } from './lease-timers.ts';
 import { leaseOf, type RunningLease, RunningLeases } from './running-leases.ts';
@@ -24,8 +24,8 @@ export interface LeaseTasks {
   held(by: string, task_id: string, token: number): Promise<StoredRecord>;
   /** The last record of the task, linearizable. @throws FabricError UNAVAILABLE */
   read(task_id: string): Promise<StoredRecord | undefined>;
-  /** False when that lease does not run any more, or runs longer on record. @throws FabricError */
-  leaseExpired(task_id: string, token: number, lease_expires_at: number): Promise<boolean>;
+  /** Ends leases of one owner; says of each whether it ended, or does not run any more, or runs longer on record. @throws FabricError */
+  leasesExpired(ends: readonly LeaseEnd[]): Promise<readonly boolean[]>;
 }
 
 export interface LeasesOptions {
@@ -53,7 +53,7 @@ export class Leases {
   readonly #register: LeaseRegister;
   readonly #timers: LeaseTimers;
   readonly #running = new RunningLeases();
-  readonly #lanes = new Lanes();
+  readonly #ends: LeaseEnds;
 
   constructor(options: LeasesOptions) {
     this.#tasks = options.tasks;
@@ -62,6 +62,7 @@ export class Leases {
     this.#sweepAfterMs = options.sweepAfterMs ?? 750;
     this.#register = new LeaseRegister(options);
     this.#timers = new LeaseTimers(options);
+    this.#ends = new LeaseEnds(async (ends) => await options.tasks.leasesExpired(ends));
   }
 
   /** Takes in any record, of this process or of another. */
@@ -161,9 +162,8 @@ export class Leases {
     throw new FabricError('UNAVAILABLE', `the lease of ${task_id} changes while its end is decided; it is tried again`);
   }
 
-  /** One owner's leases end in turns: each is a failure on the same record of the swarm. */
   async #end({ owner, task_id, token }: RunningLease, at: number): Promise<boolean> {
-    return await this.#lanes.run(owner, async () => await this.#tasks.leaseExpired(task_id, token, at));
+    return await this.#ends.end(owner, { task_id, token, lease_expires_at: at });
   }
 }
 

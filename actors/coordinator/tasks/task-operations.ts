@@ -11,9 +11,10 @@ import { sameCompletion } from '../../../machines/task/content.ts';
 import type { TaskCost, TaskState } from '../../../machines/task/context.ts';
 import { taskMachine } from '../../../machines/task/machine.ts';
 import { FabricError } from '../../../src/errors.ts';
-import type { ActorStore, Cause, PlanView, Proposal } from '../../../src/store/actor-store.ts';
+import type { ActorStore, Cause, PlanView, Proposal, Send } from '../../../src/store/actor-store.ts';
 import type { Lanes } from '../../../src/store/lanes.ts';
 import type { StoredRecord } from '../../../src/store/record-log.ts';
+import type { LeaseEnd } from '../leases/lease-ends.ts';
 import { isRepeated } from './repeated.ts';
 import { type ClaimAnswer, TaskClaims } from './task-claims.ts';
 import { type NewTask, TaskCreation } from './task-creation.ts';
@@ -151,15 +152,27 @@ export class TaskOperations {
   }
 
   /**
-   * The lease of an ownership is over: its task goes back, or has failed, and the swarm has a failure on record. False
-   * when it is not so: the ownership has ended, or the lease on record runs longer. @throws FabricError TASK_NOT_FOUND
+   * Leases of one owner are over: each task goes back, or has failed, and the swarm has a failure on record for it. Says of
+   * each whether it is so: not where the ownership has ended, or the lease on record runs longer. One commit for all; who
+   * waits for a task that has failed is told in a later one. @throws FabricError UNAVAILABLE
    */
-  async leaseExpired(task_id: string, token: number, lease_expires_at: number): Promise<boolean> {
-    const event = { type: 'LEASE_EXPIRED' as const, token, lease_expires_at };
-    return await this.#ofTime(task_id, (task, view) => {
-      if (taskMachine.explain(task.snapshot, { ...event, at: view.now })) return 'repeated';
-      return { event, owner: this.#failure(task) };
-    });
+  async leasesExpired(ends: readonly LeaseEnd[]): Promise<readonly boolean[]> {
+    const plan = async (view: PlanView): Promise<Proposal<readonly boolean[]>> => {
+      const outcomes = await Promise.all(ends.map(async (end) => await this.#expiry(view, end)));
+      const answer = outcomes.map((sends) => sends.length > 0);
+      const send = outcomes.flat();
+      return send.length > 0 ? { send, answer: () => answer } : { answer };
+    };
+    return await this.#store.transact({ by: 'IF.coordinator', trace_id: ends[0]?.task_id ?? '' }, plan);
+  }
+
+  async #expiry(view: PlanView, { task_id, ...end }: LeaseEnd): Promise<Send[]> {
+    const event = { type: 'LEASE_EXPIRED' as const, ...end };
+    const runs = ({ snapshot }: Task) => taskMachine.explain(snapshot, { ...event, at: view.now }) !== undefined;
+    let task: Task = await view.get(taskMachine, task_id);
+    // Left out of a commit, so nothing else would notice that this was not the last record.
+    if (runs(task)) task = await view.confirm(taskMachine, task_id);
+    return runs(task) ? [] : await ending(view, task, { event, owner: this.#failure(task), dependents: [] });
   }
 
   /** The owner is gone: its task goes back, or has failed. What the owner no longer has is not an error. */
