@@ -40,6 +40,14 @@ export async function startBenchCluster({ maxLogBytes = 1024 ** 3 } = {}): Promi
     auth,
   });
   const connections: NatsConnection[] = [];
+  const stop = async () => {
+    await Promise.all(connections.map(async (connection) => await connection.close()));
+    await cluster.stop();
+    await rm(dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+  };
+  // The nodes have process groups of their own, and would outlive a benchmark that is interrupted.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => void stop().finally(() => process.exit(130)));
   const connect = async () => {
     const { authenticator, inboxPrefix } = authFromCreds(await auth.serviceCreds('bench'));
     const nc = await connectTo({ servers: cluster.servers, authenticator, inboxPrefix, name: 'bench' });
@@ -59,10 +67,6 @@ export async function startBenchCluster({ maxLogBytes = 1024 ** 3 } = {}): Promi
     log,
     version: binary.version,
     connect,
-    stop: async () => {
-      await Promise.all(connections.map(async (connection) => await connection.close()));
-      await cluster.stop();
-      await rm(dataDir, { recursive: true, force: true });
-    },
+    stop,
   };
 }
