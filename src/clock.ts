@@ -42,6 +42,7 @@ export class SimulatedClock implements Clock {
       this.#now = Math.max(this.#now, due.at);
       await due.run();
     }
-    this.#now = until;
+    // Whoever advanced it meanwhile may have gone further.
+    this.#now = Math.max(this.#now, until);
   }
 }

@@ -1,28 +1,18 @@
 /**
- * What a coordinator process consists of as far as leases and liveness go, put together by hand: each part can be left
- * out, as if it had failed, and several of them share one cluster as processes do.
+ * A coordinator without its bus on a real cluster: its timers or its sweep can be left out, as if they had failed, and
+ * several share one cluster as processes do.
  */
 import type { NatsConnection } from '@nats-io/nats-core';
 import pino from 'pino';
-import { leaseTimer } from '../../actors/coordinator/leases/lease-timers.ts';
-import { Leases } from '../../actors/coordinator/leases/leases.ts';
-import { Liveness } from '../../actors/coordinator/liveness/liveness.ts';
-import { livenessTimer } from '../../actors/coordinator/liveness/signs-of-life.ts';
-import { SwarmOperations } from '../../actors/coordinator/swarms/swarm-operations.ts';
-import { TaskOperations } from '../../actors/coordinator/tasks/task-operations.ts';
-import type { TaskView } from '../../actors/coordinator/tasks/task-view.ts';
-import { taskView } from '../../actors/coordinator/tasks/task-view.ts';
-import { systemClock } from '../../src/clock.ts';
-import { Rounds } from '../../src/rounds.ts';
-import { ActorStore } from '../../src/store/actor-store.ts';
-import { type Follower, follow } from '../../src/store/follower.ts';
-import { Lanes } from '../../src/store/lanes.ts';
+import { CoordinatorCore, followedKinds } from '../../actors/coordinator/core.ts';
+import { Sweep } from '../../actors/coordinator/sweep.ts';
+import { type TaskView, taskView } from '../../actors/coordinator/tasks/task-view.ts';
+import { follow } from '../../src/store/follower.ts';
 import { NatsRecordLog } from '../../src/store/nats-record-log.ts';
 import { NatsTimers } from '../../src/store/nats-timers.ts';
 import type { StoredRecord } from '../../src/store/record-log.ts';
 import { NatsRegisters } from '../../src/store/registers.ts';
 import type { TimerConsumer } from '../../src/store/timers.ts';
-import { newId } from '../../src/store/unique-id.ts';
 import { freshId } from '../store/fixtures.ts';
 import type { TestCluster } from '../support/cluster.ts';
 
@@ -38,12 +28,12 @@ export interface Parts {
 export interface Coordinating {
   readonly nc: NatsConnection;
   readonly log: NatsRecordLog;
-  readonly store: ActorStore;
+  readonly store: CoordinatorCore['store'];
   readonly timers: NatsTimers;
-  readonly tasks: TaskOperations;
-  readonly swarms: SwarmOperations;
-  readonly leases: Leases;
-  readonly liveness: Liveness;
+  readonly tasks: CoordinatorCore['tasks'];
+  readonly swarms: CoordinatorCore['swarms'];
+  readonly leases: CoordinatorCore['leases'];
+  readonly liveness: CoordinatorCore['liveness'];
   /** What is on record of a task. */
   recorded(task_id: string): Promise<TaskView>;
   /** The records of a task, oldest first. */
@@ -65,83 +55,36 @@ export async function startCoordinating(cluster: TestCluster, parts: Parts = {})
   const nc = await cluster.connect();
   const records = new NatsRecordLog(nc, namespace);
   const timers = new NatsTimers({ nc, namespace, log });
-  const lanes = new Lanes();
-  const apply = (stored: StoredRecord) => {
-    leases.apply(stored);
-    liveness.apply(stored);
-  };
-  const store = new ActorStore({
-    log: records,
-    clock: systemClock,
-    newId,
-    onCommit: (committed) => {
-      committed.forEach(apply);
-      leases.committed(committed);
-      liveness.committed(committed);
-    },
-  });
-  const policy = {
-    min_capability_match: 0.7,
-    circuit_breaker_failure_threshold: 1_000_000,
-    lease_ms: 30_000,
-    max_cost_per_task: 10,
-    archive_after_ms: 3_600_000,
-  };
-  const tasks = new TaskOperations({ store, lanes, policy, epoch: 1, newId, dependentsOf: () => [] });
-  const swarms = new SwarmOperations({ store, lanes, newId });
-  const owned = new Map<string, Set<string>>();
-  const leases = new Leases({
-    tasks: {
-      held: async (by, task_id, token) => await tasks.held(by, task_id, token),
-      read: async (id) => await store.read({ kind: 'task', id }),
-      leasesExpired: async (ends) => await tasks.leasesExpired(ends),
-    },
+  const core = new CoordinatorCore({
+    records,
     timers,
     registers: new NatsRegisters(nc, namespace),
-    clock: systemClock,
     log,
-  });
-  const liveness = new Liveness({
-    store,
-    tasks: {
-      owners: () => [...owned.keys()],
-      ownedBy: async (swarm_id) => [...(owned.get(swarm_id) ?? [])],
-      ownerLost: async (task_id, owner, reason) => void (await tasks.ownerLost(task_id, owner, reason)),
+    policy: {
+      min_capability_match: 0.7,
+      circuit_breaker_failure_threshold: 1_000_000,
+      lease_ms: 30_000,
+      liveness_ms: livenessMs,
+      max_cost_per_task: 10,
+      archive_after_ms: 3_600_000,
     },
-    timers,
-    clock: systemClock,
-    newId,
-    log,
-    livenessMs,
+    epoch: 1,
+    notify: () => {},
   });
-  const follower: Follower = await follow({
+  const follower = await follow({
     nc,
     namespace,
     log,
-    kinds: ['task', 'swarm'],
-    isKnown: () => false,
-    onRecord: (stored) => {
-      apply(stored);
-      store.learn(stored);
-      if (stored.record.kind === 'task') noteOwner(owned, stored);
-    },
+    kinds: followedKinds,
+    isKnown: (kind, id, revision) => core.lists.knows(kind, id, revision),
+    onRecord: (stored) => core.seen(stored),
   });
+  core.followedBy(follower);
   const due: TimerConsumer | undefined = handlesDue
-    ? await timers.consume(async (timer) => {
-        if (timer.what === leaseTimer) await leases.due(timer);
-        if (timer.what === livenessTimer) await liveness.due(timer);
-      })
+    ? await timers.consume(async (timer) => await core.due(timer))
     : undefined;
-  const rounds = sweeps
-    ? new Rounds(
-        1_000,
-        async () => {
-          await leases.sweep();
-          await liveness.sweep();
-        },
-        () => {},
-      )
-    : undefined;
+  const sweep = sweeps ? new Sweep({ log, parts: core.swept }) : undefined;
+  const { store, tasks, swarms, leases, liveness } = core;
   return {
     nc,
     log: records,
@@ -170,19 +113,10 @@ export async function startCoordinating(cluster: TestCluster, parts: Parts = {})
       await swarms.register(swarm_id, { capabilities: [], cost_per_hour: 0 });
     },
     async stop() {
-      await rounds?.stop();
+      await sweep?.stop();
       await due?.stop();
+      await core.stop();
       await follower.stop();
-      await leases.stop();
-      await liveness.stop();
     },
   };
-}
-
-function noteOwner(owned: Map<string, Set<string>>, { record }: StoredRecord): void {
-  for (const tasks of owned.values()) tasks.delete(record.id);
-  const { owner } = record.snapshot.context as { owner: string | null };
-  if (owner === null || record.snapshot.status === 'done') return;
-  const tasks = owned.get(owner) ?? new Set();
-  owned.set(owner, tasks.add(record.id));
 }
