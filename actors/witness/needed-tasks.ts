@@ -3,16 +3,16 @@
  * handed their results, and a waiting one is told of their end. Kept by reading the headers of the tasks' records, and of
  * each open task that has dependencies one body: what a task depends on never changes.
  */
-import { DeliverPolicy, type JetStreamManager, type JsMsg, jetstream } from '@nats-io/jetstream';
+import type { JetStreamManager, JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { finalStates, type TaskContext } from '../../machines/task/context.ts';
 import type { Namespace } from '../../src/namespace.ts';
 import { StreamReader } from '../../src/store/stream-reader.ts';
+import { readHeaders } from './log-headers.ts';
 
 /** Set on the records of tasks that depend on others. */
 const dependsHeader = 'IF-Depends';
 
-const mostPerFetch = 10_000;
 /** How many bodies are read at the same time; each may have up to 4 MiB. */
 const readAtOnce = 16;
 
@@ -53,26 +53,12 @@ export class NeededTasks {
 
   /** Says whether there is more. */
   async #readHeaders(): Promise<boolean> {
-    const consumer = await jetstream(this.#nc).consumers.get(this.#stream, {
-      filter_subjects: [`${this.#prefix}>`],
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: this.#next,
-      headers_only: true,
+    const range = { stream: this.#stream, subject: `${this.#prefix}>`, from: this.#next };
+    return await readHeaders(this.#nc, range, (message) => {
+      this.#see(message);
+      this.#next = message.seq + 1;
+      return true;
     });
-    try {
-      const { num_pending } = await consumer.info();
-      if (num_pending === 0) return false;
-      let read = 0;
-      const asked = { max_messages: Math.min(num_pending, mostPerFetch), expires: 5_000 };
-      for await (const message of await consumer.fetch(asked)) {
-        this.#see(message);
-        this.#next = message.seq + 1;
-        read++;
-      }
-      return read < num_pending;
-    } finally {
-      await consumer.delete().catch(() => {});
-    }
   }
 
   #see({ subject, seq, headers }: JsMsg): void {

@@ -3,12 +3,13 @@
  * that live on, the last record stays. Nothing goes that the witness has not stored, nothing young enough for a writer
  * to be still in doubt about it, and no task that one which has not ended depends on.
  */
-import { DeliverPolicy, type JetStreamManager, type JsMsg, jetstream } from '@nats-io/jetstream';
+import type { JetStreamManager, JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Log } from '../../src/log.ts';
 import type { Namespace } from '../../src/namespace.ts';
 import { Rounds } from '../../src/rounds.ts';
 import { youngestTrimmedMs } from '../../src/store/streams.ts';
+import { readHeaders } from './log-headers.ts';
 import { NeededTasks } from './needed-tasks.ts';
 import { raiseTrimMark } from './trim-mark.ts';
 
@@ -27,7 +28,6 @@ export interface RetentionOptions {
 
 /** An actor that lives on is trimmed at each of its transitions whose number this divides. */
 const historyKept = 64;
-const mostPerRound = 10_000;
 /** Purges at the same time: one after the other they would fall behind, where many others write. */
 const purgedAtOnce = 16;
 /** After so many purges it is asked again which tasks are needed: a task may be created at any time. */
@@ -129,30 +129,12 @@ export class Retention {
   async #read(limit: number, before: number, onMessage: (message: JsMsg) => void): Promise<boolean> {
     if (this.#next > limit) return false;
     const { nc, namespace } = this.#options;
-    const consumer = await jetstream(nc).consumers.get(namespace.actorsStream, {
-      filter_subjects: [`$KV.${namespace.actorsBucket}.>`],
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: this.#next,
-      headers_only: true,
+    const subject = `$KV.${namespace.actorsBucket}.>`;
+    return await readHeaders(nc, { stream: namespace.actorsStream, subject, from: this.#next }, (message) => {
+      if (message.seq > limit || Date.parse(message.timestamp) >= before) return false;
+      onMessage(message);
+      return true;
     });
-    try {
-      const { num_pending } = await consumer.info();
-      if (num_pending === 0) return false;
-      const messages = await consumer.fetch({ max_messages: Math.min(num_pending, mostPerRound), expires: 5_000 });
-      let count = 0;
-      for await (const message of messages) {
-        if (message.seq > limit || Date.parse(message.timestamp) >= before) {
-          messages.stop();
-          return false;
-        }
-        onMessage(message);
-        count++;
-      }
-      // Fewer than were asked for have come where the servers are busy.
-      return count < num_pending;
-    } finally {
-      await consumer.delete().catch(() => {});
-    }
   }
 }
 

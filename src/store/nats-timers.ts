@@ -11,10 +11,11 @@ import { decodeBody } from '../data/codec.ts';
 import { FabricError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Namespace } from '../namespace.ts';
-import { SubjectHeads, type SubjectHeadsOptions } from './subject-heads.ts';
+import type { LeaderReadOptions } from './leader-read.ts';
+import { SubjectHeads } from './subject-heads.ts';
 import { latestTime, type PendingTimer, type Timer, type TimerConsumer, type Timers } from './timers.ts';
 
-export interface NatsTimersOptions extends SubjectHeadsOptions {
+export interface NatsTimersOptions extends LeaderReadOptions {
   readonly nc: NatsConnection;
   readonly namespace: Namespace;
   readonly log: Log;

@@ -6,7 +6,8 @@
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Json } from '../../machines/record.ts';
 import type { Namespace } from '../namespace.ts';
-import { SubjectHeads, type SubjectHeadsOptions } from './subject-heads.ts';
+import type { LeaderReadOptions } from './leader-read.ts';
+import { SubjectHeads } from './subject-heads.ts';
 
 export interface Registered {
   readonly value: Json;
@@ -31,7 +32,7 @@ export class NatsRegisters implements Registers {
   readonly #heads: SubjectHeads;
   readonly #namespace: Namespace;
 
-  constructor(nc: NatsConnection, namespace: Namespace, options: SubjectHeadsOptions = {}) {
+  constructor(nc: NatsConnection, namespace: Namespace, options: LeaderReadOptions = {}) {
     this.#heads = new SubjectHeads(nc, namespace.timersStream, options);
     this.#namespace = namespace;
   }

@@ -8,9 +8,10 @@
  */
 import { type NatsConnection, headers as newHeaders } from '@nats-io/nats-core';
 import { type Backoff, backOff } from '../backoff.ts';
-import { type ApiError, answerOf, isClosed, jsCode, type PublishAnswer } from '../bus/jetstream-answer.ts';
+import { answerOf, isClosed, jsCode, type PublishAnswer } from '../bus/jetstream-answer.ts';
 import { decodeBody, encodeBody } from '../data/codec.ts';
 import { FabricError } from '../errors.ts';
+import { LeaderRead, type LeaderReadOptions, type StoredMessage } from './leader-read.ts';
 import { newId } from './unique-id.ts';
 
 export interface Head {
@@ -19,45 +20,27 @@ export interface Head {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-interface GetAnswer {
-  readonly message?: { readonly seq: number; readonly data?: string };
-  readonly error?: ApiError;
-}
-
-export interface SubjectHeadsOptions {
-  /** How long one try waits for its answer, milliseconds. Default 1,000. */
-  readonly attemptTimeoutMs?: number;
-  /** How long a read or write goes on in the face of silence, milliseconds. Default 10,000. */
-  readonly deadlineMs?: number;
-}
-
+/** How long a read or write goes on in the face of silence, milliseconds. */
+const defaultDeadlineMs = 10_000;
 const betweenTries: Backoff = { first: 5, max: 250 };
 
 export class SubjectHeads {
   readonly #nc: NatsConnection;
-  readonly #stream: string;
+  readonly #leader: LeaderRead;
   readonly #attemptTimeoutMs: number;
   readonly #deadlineMs: number;
 
-  constructor(nc: NatsConnection, stream: string, options: SubjectHeadsOptions = {}) {
+  constructor(nc: NatsConnection, stream: string, options: LeaderReadOptions = {}) {
     this.#nc = nc;
-    this.#stream = stream;
     this.#attemptTimeoutMs = options.attemptTimeoutMs ?? 1_000;
-    this.#deadlineMs = options.deadlineMs ?? 10_000;
+    this.#deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
+    this.#leader = new LeaderRead(nc, stream, { deadlineMs: defaultDeadlineMs, ...options });
   }
 
   /** Undefined when the subject has no message. @throws FabricError UNAVAILABLE */
   async read(subject: string): Promise<Head | undefined> {
-    const query = JSON.stringify({ last_by_subj: subject });
-    const deadline = Date.now() + this.#deadlineMs;
-    for (let attempt = 0; ; attempt++) {
-      const answer = await this.#request<GetAnswer>(`$JS.API.STREAM.MSG.GET.${this.#stream}`, query, {});
-      if (answer.message) return headOf(answer.message);
-      if (answer.error?.err_code === jsCode.messageNotFound) return undefined;
-      if (Date.now() >= deadline)
-        throw unavailable(`${subject} cannot be read (${answer.error?.description ?? 'no answer'}); try again`);
-      await backOff(betweenTries, attempt);
-    }
+    const message = await this.#leader.message({ last_by_subj: subject });
+    return message && headOf(message);
   }
 
   /**
@@ -77,7 +60,7 @@ export class SubjectHeads {
     const condition = expected === undefined ? {} : { 'Nats-Expected-Last-Subject-Sequence': String(expected) };
     const deadline = Date.now() + this.#deadlineMs;
     for (let attempt = 0, inDoubt = false; ; attempt++) {
-      const answer = await this.#request<PublishAnswer>(subject, bytes, { ...headers, ...condition });
+      const answer = await this.#publish(subject, bytes, { ...headers, ...condition });
       if (!answer.error && answer.seq !== undefined) return answer.seq;
       const { err_code = 0, code = 503, description = 'no sequence' } = answer.error ?? {};
       if (err_code === jsCode.wrongLastSequence) {
@@ -93,15 +76,13 @@ export class SubjectHeads {
   }
 
   /** Silence is an answer, too: an error 503 of no particular code. */
-  async #request<Answer extends { error?: ApiError }>(
-    subject: string,
-    body: string | Uint8Array,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<Answer | { error: ApiError; message?: never; seq?: never }> {
+  async #publish(subject: string, body: Uint8Array, headers: Readonly<Record<string, string>>): Promise<PublishAnswer> {
     const h = newHeaders();
     for (const [name, value] of Object.entries(headers)) h.set(name, value);
     try {
-      return answerOf<Answer>(await this.#nc.request(subject, body, { headers: h, timeout: this.#attemptTimeoutMs }));
+      return answerOf<PublishAnswer>(
+        await this.#nc.request(subject, body, { headers: h, timeout: this.#attemptTimeoutMs }),
+      );
     } catch (error) {
       if (isClosed(error)) throw unavailable('the connection to the cluster is closed', error);
       return { error: { code: 503, err_code: 0, description: error instanceof Error ? error.message : String(error) } };
@@ -120,9 +101,9 @@ const refused: ReadonlySet<number> = new Set([
 /** Errors of the range of a caller's mistakes that another try may not meet. */
 const passing: ReadonlySet<number> = new Set([...refused, jsCode.duplicateInProcess, jsCode.streamNotFound]);
 
-function headOf({ seq, data }: { seq: number; data?: string }): Head {
+function headOf({ seq, data }: StoredMessage): Head {
   try {
-    return { revision: seq, body: decodeBody(Buffer.from(data ?? '', 'base64'), 'json') };
+    return { revision: seq, body: decodeBody(data, 'json') };
   } catch {
     // Not of this fabric's making; it holds nothing that could be meant.
     return { revision: seq, body: {} };

@@ -6,9 +6,9 @@ import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../src/clock.ts';
 import { authFromCreds } from '../../src/identity/connect-auth.ts';
+import type { LeaderReadOptions } from '../../src/store/leader-read.ts';
 import { MemoryTimers } from '../../src/store/memory-timers.ts';
 import { NatsTimers } from '../../src/store/nats-timers.ts';
-import type { SubjectHeadsOptions } from '../../src/store/subject-heads.ts';
 import { startTestCluster, type TestCluster } from '../support/cluster.ts';
 import { until } from '../support/temp.ts';
 import { freshId, withStreams } from './fixtures.ts';
@@ -20,7 +20,7 @@ let cluster: TestCluster;
 let admin: NatsConnection;
 let timers: NatsTimers;
 
-const timersOn = (nc: NatsConnection, options: SubjectHeadsOptions = {}) =>
+const timersOn = (nc: NatsConnection, options: LeaderReadOptions = {}) =>
   new NatsTimers({ nc, namespace: cluster.namespace, log: pino({ level: 'silent' }), ...options });
 
 beforeAll(async () => {
