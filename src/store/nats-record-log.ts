@@ -153,22 +153,18 @@ export class NatsRecordLog implements RecordLog {
     return answerOf<PublishAnswer>(await this.#nc.request(subject, body, { headers, timeout }));
   }
 
-  /** Finds out whether the writes took effect: the record that followed the expected revision either is ours or is not. */
+  /**
+   * Finds out whether the writes took effect: the record that followed the expected revision either is ours or is not.
+   * They took effect all or none, one after the other, so the first tells for all.
+   */
   async #lookUp(prepared: readonly Prepared[]): Promise<Appended> {
-    const revisions: number[] = [];
-    for (const { write, subject } of prepared) {
-      const follower = await this.#reader.next(
-        subject,
-        write.expected + 1,
-        (found) => found.record.n >= write.record.n,
-      );
-      const ours = follower?.record.n === write.record.n && follower.record.event.id === write.record.event.id;
-      if (ours) revisions.push(follower.revision);
-      else if (follower && follower.record.n > write.record.n) {
-        throw this.#gaveUp(prepared, 'the log no longer holds the record that would tell', true);
-      } else return { committed: false };
-    }
-    return { committed: true, revisions };
+    const { write, subject } = prepared[0]!;
+    const follower = await this.#reader.next(subject, write.expected + 1, (found) => found.record.n >= write.record.n);
+    const ours = follower?.record.n === write.record.n && follower.record.event.id === write.record.event.id;
+    if (ours) return { committed: true, revisions: prepared.map((_, i) => follower.revision + i) };
+    if (follower && follower.record.n > write.record.n)
+      throw this.#gaveUp(prepared, 'the log no longer holds the record that would tell', true);
+    return { committed: false };
   }
 
   #gaveUp(prepared: readonly Prepared[], why: string, inDoubt: boolean): FabricError {
