@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readProcess } from '../../src/cluster/process-table.ts';
+import { join as joinFabric } from '../../src/sdk/join.ts';
 import { tempDir, until } from '../support/temp.ts';
 
 const program = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
@@ -118,4 +119,17 @@ export async function nodePids(dataDir: string): Promise<number[]> {
 export async function alive(pids: readonly number[]): Promise<number[]> {
   const found = await Promise.all(pids.map(async (pid) => await readProcess(pid)));
   return pids.filter((_, index) => found[index] !== undefined);
+}
+
+/** Joins as a swarm, as its own program would. */
+export async function joinAs(fabric: Fabric, swarmId: string): ReturnType<typeof joinFabric> {
+  const { stdout: creds } = await fabric.run('swarm', 'creds', swarmId);
+  const { servers } = JSON.parse(await readFile(join(fabric.dataDir, 'fabric.json'), 'utf8')) as { servers: string[] };
+  return await joinFabric({ servers, creds });
+}
+
+export async function register(fabric: Fabric, swarmId: string, capabilities: string[] = []): Promise<void> {
+  const { client, close } = await joinAs(fabric, swarmId);
+  await client.request('swarm', 'register', { capabilities, cost_per_hour: 0 });
+  await close();
 }
