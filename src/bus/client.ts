@@ -1,6 +1,7 @@
 /**
  * Requests to services, as any client makes them. A request that met no service, or whose answer was lost, is sent again
- * until its time is up: the fabric's operations are idempotent by content.
+ * until its time is up: the fabric's operations are idempotent by content. The one that is not, `task.next`, is sent again
+ * only when no service has seen it; whoever does not get its answer has to find out what became of it.
  */
 import { headers, type NatsConnection } from '@nats-io/nats-core';
 import { type Backoff, backOff } from '../backoff.ts';
@@ -35,6 +36,8 @@ type Reply =
 const betweenTries: Backoff = { first: 20, max: 500 };
 /** Codes of the fabric after which the same request is sent again by itself. */
 const transient: ReadonlySet<string> = new Set(['UNAVAILABLE', 'TIMEOUT']);
+/** Takes another task each time; and its answer may be as long in coming as the request may wait. */
+const notIdempotent: ReadonlySet<string> = new Set(['task.next']);
 
 export class FabricClient {
   readonly #options: ClientOptions;
@@ -66,21 +69,25 @@ export class FabricClient {
     options: { timeoutMs?: number } = {},
   ): Promise<Result> {
     const deadline = Date.now() + (options.timeoutMs ?? this.#options.timeoutMs ?? 30_000);
+    const once = notIdempotent.has(`${service}.${op}`);
+    const { attemptTimeoutMs = 5_000 } = this.#options;
     for (let attempt = 0; ; attempt++) {
+      const left = deadline - Date.now();
       try {
-        return (await this.#ask(service, op, body, deadline)) as Result;
+        const timeout = Math.max(50, once ? left : Math.min(attemptTimeoutMs, left));
+        return (await this.#ask(service, op, body, timeout)) as Result;
       } catch (error) {
         if (!(error instanceof FabricError && transient.has(error.code)) || Date.now() >= deadline) throw error;
+        if (once && !isUndelivered(error.cause)) throw error;
       }
       await backOff(betweenTries, attempt);
     }
   }
 
-  async #ask(service: string, op: string, body: Readonly<Record<string, unknown>>, deadline: number): Promise<unknown> {
-    const { nc, namespace, callerId, encoding = 'msgpack', attemptTimeoutMs = 5_000 } = this.#options;
+  async #ask(service: string, op: string, body: Readonly<Record<string, unknown>>, timeout: number): Promise<unknown> {
+    const { nc, namespace, callerId, encoding = 'msgpack' } = this.#options;
     const h = headers();
     h.set('Content-Type', contentTypes[encoding]);
-    const timeout = Math.max(50, Math.min(attemptTimeoutMs, deadline - Date.now()));
     const subject = namespace.commandSubject(callerId, service, op);
     let reply: Reply;
     try {

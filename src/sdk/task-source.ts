@@ -5,7 +5,6 @@
  */
 import type { FabricClient } from '../bus/client.ts';
 import { FabricError } from '../errors.ts';
-import { askOnce, NotDelivered } from './ask-once.ts';
 import { orAborted } from './or-aborted.ts';
 import type { ClaimAnswer, DependencyResults, NextAnswer, OwnedTask, Task } from './task.ts';
 import { isPassing } from './trouble.ts';
@@ -115,9 +114,9 @@ export class TaskSource {
     const { client, taskTypes, parkMs } = this.#options;
     const begun = performance.now();
     const body = { wait_ms: parkMs, ...(taskTypes ? { task_types: taskTypes } : {}) };
-    const asked = askOnce<NextAnswer>(client, 'task', 'next', body, parkMs + slackMs);
+    const asked = client.request<NextAnswer>('task', 'next', body, { timeoutMs: parkMs + slackMs });
     const answer = await this.#untilTooLate(asked, begun, stop).catch((error: unknown) => {
-      if (isPassing(error) && !(error instanceof NotDelivered)) this.doubt();
+      if (isPassing(error)) this.doubt();
       throw error;
     });
     if (!answer?.task) return undefined;
