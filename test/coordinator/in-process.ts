@@ -18,7 +18,10 @@ export interface TestFabric {
   coordinator(settings?: Partial<ServiceSettings>): Promise<Coordinator>;
   witness(settings?: Partial<ServiceSettings>): Promise<Witness>;
   /** A client with a swarm's own credentials, or the operator's. */
-  client(swarmId: string, options?: { encoding?: Encoding; timeoutMs?: number }): Promise<FabricClient>;
+  client(
+    swarmId: string,
+    options?: { encoding?: Encoding; timeoutMs?: number; attemptTimeoutMs?: number },
+  ): Promise<FabricClient>;
   stop(): Promise<void>;
 }
 

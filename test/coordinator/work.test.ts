@@ -154,6 +154,21 @@ describe('the next task', () => {
     await beta.request('task', 'complete', { task_id: id, token });
   });
 
+  it('is asked for once, however long the answer takes', async () => {
+    const type = fresh('type');
+    const name = fresh('patient');
+    const patient = await fabric.client(name, { attemptTimeoutMs: 100 });
+    await patient.request('swarm', 'register', { capabilities: [], cost_per_hour: 0 });
+    const parked = patient.request<{ task: TaskView }>('task', 'next', { task_types: [type], wait_ms: 10_000 });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const ids = [fresh('once'), fresh('once')];
+    for (const id of ids) await create(id, { task_type: type });
+    expect((await parked).task.task_id).toBe(ids[0]);
+    // Whoever else was waiting for this swarm would have been first.
+    const other = await alpha.request<{ task: TaskView }>('task', 'next', { task_types: [type], wait_ms: 1_000 });
+    expect(other.task.task_id).toBe(ids[1]);
+  });
+
   it('is none when the time is over', async () => {
     expect(await alpha.request('task', 'next', { task_types: ['nobody'], wait_ms: 50 })).toEqual({ task: null });
   });
