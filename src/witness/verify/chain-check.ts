@@ -2,13 +2,14 @@
  * The check of one chain, row by row in order of their numbers. Each fault is named once, by the number of the row that
  * shows it; a deleted row by its own.
  */
-import { type ChainName, formatChain, parseChain } from './chain-name.ts';
-import { hashedColumns, type Stored } from './columns.ts';
-import { zeroHash } from './entry.ts';
+import { type ChainName, formatChain, parseChain } from '../chain-name.ts';
+import { hashedColumns, type Stored } from '../columns.ts';
+import { zeroHash } from '../entry.ts';
+import type { RowHasher } from '../hash.ts';
 import { type Fault, FaultList } from './fault.ts';
 import { at, isSafeInteger, wrongTypes } from './field-check.ts';
-import type { RowHasher } from './hash.ts';
 import { checkPayload, isGapRow, readGap } from './payload-check.ts';
+import type { Beginning } from './pruned.ts';
 
 export interface ChainReport {
   readonly chain: string;
@@ -18,6 +19,10 @@ export interface ChainReport {
   /** The last number that the chain accounts for. */
   readonly last_seq: number | null;
   readonly head_hash: string | null;
+  /** The root of its tree (RFC 6962), which is known when it was verified against checkpoints. */
+  readonly root: string | null;
+  /** The last number of the part that was removed behind a signed head. */
+  readonly pruned_through: number | null;
   readonly gaps: number;
   readonly errors: readonly Fault[];
 }
@@ -41,11 +46,18 @@ export class ChainCheck {
   /** What the next row's prev_hash may be: the stored and the computed hash of the row before. */
   #previous: readonly [stored: string, computed: string] | undefined;
   #damaged = false;
+  readonly #beginning: Beginning | undefined;
 
-  constructor(chain: string, hasher: RowHasher) {
+  constructor(chain: string, hasher: RowHasher, beginning?: Beginning) {
     this.chain = chain;
     this.name = parseChain(chain);
     this.#hasher = hasher;
+    this.#beginning = beginning;
+    if (beginning) {
+      this.#last = beginning.seq;
+      this.#head = beginning.head_hash;
+      this.#previous = [beginning.head_hash, beginning.head_hash];
+    }
     if (!this.name) this.faults.add(0, 'FIELD_TYPE', `${JSON.stringify(chain)} is not the name of a chain`);
   }
 
@@ -54,16 +66,21 @@ export class ChainCheck {
     return this.#lastRow;
   }
 
+  /** The last number that the rows seen account for. */
+  get lastSeq(): number {
+    return this.#last;
+  }
+
   /** Rows could not be read since the last one: a hole before the next is explained by that. */
   damage(): void {
     this.#damaged = true;
   }
 
-  /** Takes the next row. */
-  add(row: readonly Stored[]): void {
+  /** Takes the next row. False when it has no place in the chain. */
+  add(row: readonly Stored[]): boolean {
     this.#entries += 1;
     const seq = this.#placeOf(row);
-    if (seq === undefined) return;
+    if (seq === undefined) return false;
     const wrong = wrongTypes(row);
     for (const what of wrong) this.faults.add(seq, 'FIELD_TYPE', `entry ${seq}: ${what}`);
     const stored = String(row[at.content_hash]);
@@ -84,6 +101,7 @@ export class ChainCheck {
     }
     this.#previous = [stored, computed];
     this.#head = stored;
+    return true;
   }
 
   /** Checks that the first row follows the chain of the epoch before, whose report is given if the file has it. */
@@ -110,8 +128,10 @@ export class ChainCheck {
       chain: this.chain,
       entries: this.#entries,
       first_seq: this.#firstSeq,
-      last_seq: this.#firstSeq === null ? null : this.#last,
+      last_seq: this.#last === 0 ? null : this.#last,
       head_hash: this.#head,
+      root: null,
+      pruned_through: this.#beginning?.seq ?? null,
       gaps: this.#gaps,
       errors: this.faults.all(),
     };
@@ -130,8 +150,9 @@ export class ChainCheck {
     }
     const number = Number(seq);
     if (number <= this.#last) {
+      const inside = number <= (this.#beginning?.seq ?? 0) ? 'the part that was removed' : 'a gap';
       const what =
-        number === this.#lastRow ? `there are several entries ${number}` : `entry ${number} lies inside a gap`;
+        number === this.#lastRow ? `there are several entries ${number}` : `entry ${number} lies inside ${inside}`;
       this.faults.add(number, 'SEQ_DUPLICATE', what);
       return undefined;
     }

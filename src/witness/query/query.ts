@@ -3,12 +3,12 @@
  * matches the fewest rows leads, found by counting a bounded number of index entries.
  */
 import type Sqlite from 'better-sqlite3';
-import type { Json } from '../../machines/record.ts';
-import { FabricError } from '../errors.ts';
-import { columnNames } from './columns.ts';
+import type { Json } from '../../../machines/record.ts';
+import { FabricError } from '../../errors.ts';
+import { columnNames } from '../columns.ts';
+import type { Entry } from '../entry.ts';
+import { type Indexed, indexes } from '../schema.ts';
 import { type Cursor, readCursor, writeCursor } from './cursor.ts';
-import type { Entry } from './entry.ts';
-import { type Indexed, indexes } from './schema.ts';
 
 /** `since` and `until` are milliseconds since 1970, both inclusive; `id` is the actor's. */
 export interface QueryFilter {

@@ -2,12 +2,12 @@
  * Whether a row means what it says: its columns are those of its payload, a gap row is a gap, and the first row of an
  * epoch opens that epoch.
  */
-import type { Json } from '../../machines/record.ts';
-import type { ChainName } from './chain-name.ts';
-import type { Stored } from './columns.ts';
-import { derive } from './derive.ts';
-import { blank, type GapReason, gapEvent, unreadableEvent } from './entry.ts';
-import { readEpochRecord } from './epoch.ts';
+import type { Json } from '../../../machines/record.ts';
+import type { ChainName } from '../chain-name.ts';
+import type { Stored } from '../columns.ts';
+import { derive } from '../derive.ts';
+import { blank, type GapReason, gapEvent, unreadableEvent } from '../entry.ts';
+import { readEpochRecord } from '../epoch.ts';
 import type { FaultCode } from './fault.ts';
 import { at, differingColumn } from './field-check.ts';
 

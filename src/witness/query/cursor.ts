@@ -1,5 +1,5 @@
 /** Where a page of a query ended, as an opaque text. Rows are never changed, so a cursor stays valid for ever. */
-import { FabricError } from '../errors.ts';
+import { FabricError } from '../../errors.ts';
 
 export interface Cursor {
   readonly timestamp: number;

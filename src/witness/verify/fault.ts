@@ -6,6 +6,9 @@ export type FaultCode =
   | 'SEQ_MISSING'
   | 'SEQ_DUPLICATE'
   | 'FIELD_TYPE'
+  | 'CHECKPOINT_MISMATCH'
+  | 'TRUNCATED'
+  | 'SIGNATURE_INVALID'
   | 'UNREADABLE';
 
 export interface Fault {

@@ -3,7 +3,7 @@
  * never an index, so that no row can hide. Where pages cannot be read, the damage is reported and reading goes on behind it.
  */
 import type Sqlite from 'better-sqlite3';
-import { columnNames, columns, type Stored } from './columns.ts';
+import { columnNames, columns, type Stored } from '../columns.ts';
 
 export type Item =
   | { readonly row: readonly Stored[] }

@@ -1,7 +1,7 @@
 /** Checks of the single fields of a row: their types, and whether the columns say what the payload says. */
-import { columns, type Stored } from './columns.ts';
-import type { Derived } from './derive.ts';
-import type { Entry } from './entry.ts';
+import { columns, type Stored } from '../columns.ts';
+import type { Derived } from '../derive.ts';
+import type { Entry } from '../entry.ts';
 
 /** The place of each column in a row. */
 export const at = Object.fromEntries(columns.map((column, index) => [column.name, index])) as Record<
