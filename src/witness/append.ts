@@ -5,8 +5,9 @@
 import type Sqlite from 'better-sqlite3';
 import { FabricError } from '../errors.ts';
 import { type ChainName, formatChain, requireChain } from './chain-name.ts';
-import { storedValues } from './columns.ts';
-import { entryOf, type GapReason, gapEntry, gapEvent, type UnchainedEntry, zeroHash } from './entry.ts';
+import { chainedValues, columnNames, columns, type UnchainedRow } from './columns.ts';
+import { entryOf, type GapReason, gapEntry, gapEvent, zeroHash } from './entry.ts';
+import { EntryMaker } from './entry-maker.ts';
 import { readEpochRecord } from './epoch.ts';
 import { RowHasher } from './hash.ts';
 import type { WitnessMessage } from './message.ts';
@@ -41,12 +42,15 @@ interface HeadRow {
 
 export class BatchWriter {
   readonly #hasher = new RowHasher();
+  readonly #maker = new EntryMaker();
   readonly #insert: Sqlite.Statement<unknown[]>;
   readonly #head: Sqlite.Statement<[string], HeadRow>;
   readonly #run: (name: ChainName, messages: readonly WitnessMessage[], reasonOf: GapDecision) => AppendResult;
 
-  constructor(sqlite: Sqlite.Database, insert: string) {
-    this.#insert = sqlite.prepare(insert);
+  constructor(sqlite: Sqlite.Database) {
+    // The UTF-8 of a payload is bound as it is; the cast changes its type alone.
+    const places = columns.map(({ name }) => (name === 'payload' ? 'CAST(? AS TEXT)' : '?')).join(', ');
+    this.#insert = sqlite.prepare(`INSERT INTO entries (${columnNames}) VALUES (${places})`);
     this.#head = sqlite.prepare(
       'SELECT seq, event, kind, payload, content_hash FROM entries WHERE chain = ? ORDER BY seq DESC LIMIT 1',
     );
@@ -98,15 +102,15 @@ export class BatchWriter {
         hash = this.#store(gapEntry(name, last + 1, message.seq - 1, reason, message.time_ms), hash);
         gaps += 1;
       }
-      hash = this.#store(entryOf(name, message), hash);
+      hash = this.#store(this.#maker.make(name, message), hash);
       last = message.seq;
     }
     return { appended: fresh.length, duplicates, gaps, last_seq: last, head_hash: hash };
   }
 
-  #store(entry: UnchainedEntry, prev_hash: string): string {
-    const values = storedValues({ ...entry, prev_hash });
-    const content_hash = this.#hasher.hash(values);
+  #store(entry: UnchainedRow, prev_hash: string): string {
+    const values = chainedValues(entry, prev_hash);
+    const content_hash = this.#hasher.hashOfUtf8(values);
     values.push(content_hash);
     this.#insert.run(values);
     return content_hash;

@@ -2,10 +2,13 @@
  * The columns of a row in the order in which they are stored and hashed, with the SQLite types that each may hold.
  * `content_hash` comes last and is not hashed.
  */
-import type { Entry } from './entry.ts';
+import type { Entry, UnchainedEntry } from './entry.ts';
 
 /** A value as SQLite stores it: INTEGER is a bigint and REAL a number, so that the two are never confused. */
 export type Stored = null | bigint | number | string | Uint8Array;
+
+/** A row before it is chained, whose payload may be given as the UTF-8 of its text. */
+export type UnchainedRow = Omit<UnchainedEntry, 'payload'> & { readonly payload: string | Uint8Array };
 
 export type StorageType = 'INTEGER' | 'REAL' | 'TEXT';
 
@@ -44,6 +47,11 @@ export const columnNames = columns.map((each) => each.name).join(', ');
 
 /** The hashed values of a row, in order. */
 export function storedValues(entry: Omit<Entry, 'content_hash'>): Stored[] {
+  return chainedValues(entry, entry.prev_hash);
+}
+
+/** The hashed values of a row that follows `prev_hash`, in order; a payload that is given as bytes stays so. */
+export function chainedValues(entry: UnchainedRow, prev_hash: string): Stored[] {
   return [
     entry.chain,
     BigInt(entry.seq),
@@ -60,7 +68,7 @@ export function storedValues(entry: Omit<Entry, 'content_hash'>): Stored[] {
     integer(entry.tokens_out),
     entry.cost_usd,
     entry.model,
-    entry.prev_hash,
+    prev_hash,
   ];
 }
 

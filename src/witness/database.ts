@@ -7,10 +7,9 @@ import Sqlite from 'better-sqlite3';
 import { FabricError } from '../errors.ts';
 import { type AppendResult, BatchWriter, type GapDecision, type Head } from './append.ts';
 import { formatChain, parseChain } from './chain-name.ts';
-import { columnNames, columns } from './columns.ts';
 import type { WitnessMessage } from './message.ts';
-import { type QueryFilter, type QueryPage, queryEntries } from './query.ts';
-import { applicationId, createSchema, pageSize, schemaVersion } from './schema.ts';
+import { type QueryFilter, type QueryPage, queryEntries } from './query/query.ts';
+import { applicationId, createCostIndex, createSchema, pageSize, schemaVersion } from './schema.ts';
 
 /** How long a writer waits for another one, in milliseconds. */
 const busyTimeoutMs = 10_000;
@@ -29,8 +28,7 @@ export class WitnessDatabase {
   private constructor(sqlite: Sqlite.Database, path: string) {
     this.sqlite = sqlite;
     this.path = path;
-    const places = columns.map(() => '?').join(', ');
-    this.#writer = new BatchWriter(sqlite, `INSERT INTO entries (${columnNames}) VALUES (${places})`);
+    this.#writer = new BatchWriter(sqlite);
     this.#chains = sqlite.prepare(`
       WITH RECURSIVE found (chain) AS (
         SELECT min(chain) FROM entries
@@ -129,11 +127,13 @@ function prepare(sqlite: Sqlite.Database, path: string): void {
   sqlite.pragma(`wal_autocheckpoint = ${checkpointPages}`);
   sqlite
     .transaction(() => {
-      if (isOurs(sqlite)) return;
-      requireEmpty(sqlite, path);
-      sqlite.exec(createSchema);
-      sqlite.pragma(`application_id = ${applicationId}`);
-      sqlite.pragma(`user_version = ${schemaVersion}`);
+      if (!isOurs(sqlite)) {
+        requireEmpty(sqlite, path);
+        sqlite.exec(createSchema);
+        sqlite.pragma(`application_id = ${applicationId}`);
+        sqlite.pragma(`user_version = ${schemaVersion}`);
+      }
+      sqlite.exec(createCostIndex);
     })
     .immediate();
 }

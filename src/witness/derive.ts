@@ -3,6 +3,7 @@
  * verified, so that a row whose columns disagree with its payload is found even if its hash is right.
  */
 import type { Json } from '../../machines/record.ts';
+import type { Outline } from '../data/key-shapes.ts';
 import type { ChainName } from './chain-name.ts';
 import { isEpochRecord } from './epoch.ts';
 
@@ -22,6 +23,21 @@ export interface Derived {
 }
 
 type JsonObject = { readonly [key: string]: Json };
+
+const costOutline = { cost_usd: true, tokens_in: true, tokens_out: true, model: true } as const;
+
+/** All that `derive` looks at in a record or journal entry, but for the first message of a stream. */
+export const derivedOutline: Outline = {
+  kind: true,
+  id: true,
+  n: true,
+  by: true,
+  trace_id: true,
+  component: true,
+  event: { type: true, model: true, cost: costOutline },
+  model: true,
+  cost: costOutline,
+};
 
 const components = new Map([
   ['task', 'IF.coordinator'],

@@ -36,14 +36,19 @@ export class RowHasher {
     return hash('sha256', this.encode(values, count), 'hex');
   }
 
+  /** The same, with bytes taken for the text that they are the UTF-8 of. */
+  hashOfUtf8(values: readonly Stored[]): string {
+    return hash('sha256', this.encode(values, values.length, tagText), 'hex');
+  }
+
   /** The encoding; valid until the next call. */
-  encode(values: readonly Stored[], count = values.length): Uint8Array {
+  encode(values: readonly Stored[], count = values.length, tagOfBytes = tagBlob): Uint8Array {
     let at = this.#start;
-    for (let index = 0; index < count; index++) at = this.#value(values[index] ?? null, at);
+    for (let index = 0; index < count; index++) at = this.#value(values[index] ?? null, at, tagOfBytes);
     return this.#bytes.subarray(0, at);
   }
 
-  #value(value: Stored, at: number): number {
+  #value(value: Stored, at: number, tagOfBytes: number): number {
     if (typeof value === 'string') return this.#text(value, at);
     this.#reserve(at, value instanceof Uint8Array ? value.length + 5 : 9);
     if (value === null) {
@@ -60,8 +65,8 @@ export class RowHasher {
       this.#view.setFloat64(at + 1, value);
       return at + 9;
     }
-    // No column may hold one; a verifier meets it in a row that someone changed.
-    this.#bytes[at] = tagBlob;
+    // No column may hold a BLOB; a verifier meets it in a row that someone changed.
+    this.#bytes[at] = tagOfBytes;
     this.#view.setUint32(at + 1, value.length);
     this.#bytes.set(value, at + 5);
     return at + 5 + value.length;

@@ -10,6 +10,8 @@ import { FabricError } from '../errors.ts';
 
 export interface ReadOnlyDatabase {
   readonly sqlite: Sqlite.Database;
+  /** The file that is read: the one asked for, or a copy of it. */
+  readonly path: string;
   close(): void;
 }
 
@@ -39,7 +41,7 @@ export function openReadOnly(path: string): ReadOnlyDatabase {
 
 function openDirectly(file: string): ReadOnlyDatabase {
   const sqlite = new Sqlite(file, { readonly: true, fileMustExist: true, timeout: busyTimeoutMs });
-  return { sqlite, close: () => sqlite.close() };
+  return { sqlite, path: file, close: () => sqlite.close() };
 }
 
 /** A log and its index are there already: read beside whoever writes. */
@@ -69,7 +71,7 @@ function openCopy(file: string): ReadOnlyDatabase {
       sqlite.close();
       remove();
     };
-    return { sqlite, close };
+    return { sqlite, path: copy, close };
   } catch (error) {
     remove();
     throw error;

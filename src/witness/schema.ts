@@ -26,6 +26,13 @@ export const indexes = {
   actor_id: { name: 'entries_by_actor', columns: 'actor_id, timestamp' },
 } as const;
 
+/** Leads to the rows that name a cost, and holds all that a summary of costs asks for. */
+export const costIndex = {
+  name: 'entries_by_cost',
+  columns: 'timestamp, swarm_id, model, component, cost_usd, tokens_in, tokens_out',
+  where: 'cost_usd IS NOT NULL OR tokens_in IS NOT NULL OR tokens_out IS NOT NULL',
+} as const;
+
 /** SQLite's name for the index of the primary key. */
 export const keyIndex = 'sqlite_autoindex_entries_1';
 
@@ -35,3 +42,6 @@ export const createSchema = [
   `CREATE TABLE entries (${definitions.join(', ')}, PRIMARY KEY (chain, seq)) STRICT;`,
   ...Object.values(indexes).map((index) => `CREATE INDEX ${index.name} ON entries (${index.columns});`),
 ].join('\n');
+
+/** For files that were made before this index was thought of. */
+export const createCostIndex = `CREATE INDEX IF NOT EXISTS ${costIndex.name} ON entries (${costIndex.columns}) WHERE ${costIndex.where};`;

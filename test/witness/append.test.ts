@@ -2,9 +2,13 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { requireChain } from '../../src/witness/chain-name.ts';
+import { storedValues } from '../../src/witness/columns.ts';
 import { WitnessDatabase } from '../../src/witness/database.ts';
-import { zeroHash } from '../../src/witness/entry.ts';
-import { verifyDatabase } from '../../src/witness/verify.ts';
+import { entryOf, gapEntry, zeroHash } from '../../src/witness/entry.ts';
+import { RowHasher } from '../../src/witness/hash.ts';
+import { costIndex } from '../../src/witness/schema.ts';
+import { verifyDatabase } from '../../src/witness/verify/verify.ts';
 import { tempDir } from '../support/temp.ts';
 import { actorMessage, actorMessages, actors, epochMessage, never, startedAt } from './messages.ts';
 
@@ -47,6 +51,23 @@ describe('appending', () => {
     for (let seq = 1; seq <= 20; seq++) other.appendBatch(actors, [actorMessage(seq)], never);
     expect(other.head(actors)).toEqual(witness.head(actors));
     other.close();
+  });
+
+  it('stores the rows that the published rule makes of the messages, with their types', () => {
+    const messages = [...actorMessages(1, 12), { ...actorMessage(13), body: new Uint8Array([0xc1]) }, actorMessage(16)];
+    witness.appendBatch(actors, messages, () => 'trimmed');
+    const hasher = new RowHasher();
+    let prev_hash = zeroHash;
+    const rows = messages.flatMap((message) => {
+      const gap = message.seq === 16 ? [gapEntry(requireChain(actors), 14, 15, 'trimmed', message.time_ms)] : [];
+      return [...gap, entryOf(actors, message)].map((entry) => {
+        const values = storedValues({ ...entry, prev_hash });
+        prev_hash = hasher.hash(values);
+        return [...values, prev_hash];
+      });
+    });
+    const stored = witness.sqlite.prepare('SELECT * FROM entries ORDER BY seq').raw().safeIntegers().all();
+    expect(stored).toEqual(rows);
   });
 
   it('answers an empty batch with the head', () => {
@@ -174,6 +195,17 @@ describe('the file', () => {
     witness.close();
     witness = WitnessDatabase.open(path);
     expect(witness.head(actors)).toEqual({ last_seq: 3, head_hash });
+  });
+
+  it('gets the index of costs when it was made without it', () => {
+    witness.appendBatch(actors, actorMessages(1, 8), never);
+    witness.sqlite.exec(`DROP INDEX ${costIndex.name}`);
+    witness.close();
+    witness = WitnessDatabase.open(path);
+    const select = `SELECT ${costIndex.columns} FROM entries INDEXED BY ${costIndex.name} WHERE ${costIndex.where}`;
+    expect(witness.sqlite.prepare(select).all()).toHaveLength(2);
+    const [step] = witness.sqlite.prepare<[], { detail: string }>(`EXPLAIN QUERY PLAN ${select}`).all();
+    expect(step?.detail).toContain('USING COVERING INDEX');
   });
 
   it('is refused, and left alone, when it is not a witness database', () => {

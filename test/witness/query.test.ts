@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WitnessDatabase } from '../../src/witness/database.ts';
-import { planQuery, type QueryFilter, queryEntries } from '../../src/witness/query.ts';
+import { planQuery, type QueryFilter, queryEntries } from '../../src/witness/query/query.ts';
 import { openReadOnly } from '../../src/witness/read-only.ts';
 import { tempDir } from '../support/temp.ts';
 import { actorMessage, actors, journalMessage, never, startedAt, taskRecord } from './messages.ts';
@@ -147,19 +147,68 @@ describe('the plan of a query', () => {
     ['entries_by_event', { swarm_id: 'alpha', event: 'rare' }],
     ['entries_by_swarm', { swarm_id: 'alpha', since: startedAt + 39, until: startedAt + 39 }],
   ];
-  it.each(cases)('walks %s for %j, in its order, in both directions and from a cursor', (index, filter) => {
-    const cursor = witness.query({ limit: 1 }).cursor ?? '';
-    for (const each of [filter, { ...filter, order: 'desc' as const }, { ...filter, cursor }]) {
-      const { sql, values } = planQuery(witness.sqlite, each);
-      const steps = witness.sqlite
-        .prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`)
-        .all(...values, 100);
-      const plan = steps.map((step) => step.detail).join('; ');
-      if (!('cursor' in each)) expect(plan).toContain(index);
-      expect(plan).toMatch(/USING (COVERING )?INDEX entries_by_/);
-      // Only rows of one millisecond are ever sorted.
-      expect(plan).not.toContain('USE TEMP B-TREE FOR ORDER BY');
-      if (Object.keys(filter).length > 0) expect(plan).toContain('SEARCH');
+  it.each(cases)('walks %s for %j', (index, filter) => {
+    expect(planOf(filter).join('; ')).toContain(index);
+  });
+
+  const values = {
+    swarm_id: 'alpha',
+    event: 'note',
+    component: 'mine',
+    trace_id: 'trace-1',
+    kind: 'journal',
+    id: 't-1',
+  };
+  const names = Object.keys(values) as ReadonlyArray<keyof typeof values>;
+  const range = { since: startedAt + 1, until: startedAt + 30 };
+  /** Every combination of filters by value, each with and without a range of time. */
+  const combinations = Array.from({ length: 2 ** names.length }, (_, bits) =>
+    Object.fromEntries(names.filter((_name, at) => bits & (1 << at)).map((name) => [name, values[name]])),
+  ).flatMap((filter): QueryFilter[] => [filter, { ...filter, ...range }]);
+
+  it('searches an index, in its order, for every combination of filters, in both directions and from a cursor', () => {
+    for (const order of ['asc', 'desc'] as const) {
+      const cursor = witness.query({ limit: 1, order }).cursor ?? '';
+      for (const filter of combinations) {
+        for (const query of [
+          { ...filter, order },
+          { ...filter, order, cursor },
+        ]) {
+          const plan = planOf(query).join('; ');
+          const searched = Object.keys(query).length > 1 ? /^SEARCH/ : /^SCAN/;
+          expect([query, plan]).toEqual([query, expect.stringMatching(searched)]);
+          expect(plan).toMatch(/USING (COVERING )?INDEX entries_by_/);
+          // Only rows of one millisecond are ever sorted.
+          expect(plan).not.toContain('USE TEMP B-TREE FOR ORDER BY');
+        }
+      }
     }
   });
+
+  it('counts by an index alone before it chooses one', () => {
+    const asked: string[] = [];
+    const prepare = witness.sqlite.prepare.bind(witness.sqlite);
+    const noting = (sql: string) => {
+      asked.push(sql);
+      return prepare(sql);
+    };
+    const spying = new Proxy(witness.sqlite, {
+      get: (target, name) => (name === 'prepare' ? noting : Reflect.get(target, name)),
+    });
+    for (const filter of combinations) planQuery(spying, filter);
+    const counts = new Set(asked);
+    expect(counts.size).toBeGreaterThan(6);
+    for (const sql of counts) {
+      const steps = prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`).all(
+        ...(sql.match(/\?/g) ?? []).map(() => 1),
+      );
+      expect(steps.map((step) => step.detail).join('; ')).toMatch(/SEARCH entries USING COVERING INDEX/);
+    }
+  });
+
+  function planOf(filter: QueryFilter): string[] {
+    const { sql, values: bound } = planQuery(witness.sqlite, filter);
+    const steps = witness.sqlite.prepare<unknown[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`).all(...bound, 100);
+    return steps.map((step) => step.detail);
+  }
 });

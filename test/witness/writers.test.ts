@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { WitnessDatabase } from '../../src/witness/database.ts';
-import { verifyDatabase } from '../../src/witness/verify.ts';
+import { verifyDatabase } from '../../src/witness/verify/verify.ts';
 import { ended } from '../support/child.ts';
 import { tempDir } from '../support/temp.ts';
 import { compileProgram } from './compiled.ts';
