@@ -11,6 +11,7 @@ import { contentTypes, decodeBody, type Encoding, encodeBody, encodingOf } from 
 import { FabricError, toWireError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { inboxPrefix, type Namespace } from '../namespace.ts';
+import { Redactor } from '../redaction.ts';
 import type { Operation } from './operation.ts';
 
 export interface ResponderOptions {
@@ -19,6 +20,8 @@ export interface ResponderOptions {
   readonly service: string;
   readonly operations: Readonly<Record<string, Operation>>;
   readonly log: Log;
+  /** Takes secrets out of each request. Default: those that are marked as such. */
+  readonly redactor?: Redactor;
   /** Whether several responders share the requests, each taking some, or each gets all. Default true. */
   readonly shared?: boolean;
   /**
@@ -44,6 +47,7 @@ const ignoredSaidEveryMs = 10_000;
 
 export class Responder {
   readonly #options: ResponderOptions;
+  readonly #redactor: Redactor;
   readonly #inFlight = new Map<string, number>();
   readonly #running = new Set<Promise<void>>();
   /** How many of those that run are of operations that park. */
@@ -54,6 +58,7 @@ export class Responder {
 
   constructor(options: ResponderOptions) {
     this.#options = options;
+    this.#redactor = options.redactor ?? new Redactor([]);
     this.#subscription = options.nc.subscribe(options.namespace.serviceSubject(options.service), {
       ...(options.shared === false ? {} : { queue: options.service }),
       callback: (error, message) => {
@@ -156,7 +161,8 @@ export class Responder {
     }
     const body = decodeBody(message.data, encoding);
     if (welcomed) await welcomed;
-    return await operation.run(caller, Object.hasOwn(bodyNamesTarget, service) ? body : withoutCaller(caller, body));
+    const request = Object.hasOwn(bodyNamesTarget, service) ? body : withoutCaller(caller, body);
+    return await operation.run(caller, request, this.#redactor);
   }
 
   #respond(message: Msg, reply: unknown, encoding: Encoding): void {
@@ -185,10 +191,9 @@ const bodyNamesTarget: Readonly<Record<string, true>> = { swarm: true, governor:
 function withoutCaller(caller: string, body: Record<string, unknown>): Record<string, unknown> {
   const { swarm_id: named, ...rest } = body;
   if (named !== undefined && named !== caller) {
-    throw new FabricError(
-      'UNAUTHORIZED',
-      `swarm_id: ${JSON.stringify(named).slice(0, 80)} is not the caller ${caller}; leave it out`,
-    );
+    // What is not an id may be anything, also a secret.
+    const shown = typeof named === 'string' ? JSON.stringify(named.slice(0, 80)) : `of type ${typeof named}`;
+    throw new FabricError('UNAUTHORIZED', `swarm_id: ${shown} is not the caller ${caller}; leave it out`);
   }
   return rest;
 }
