@@ -16,3 +16,8 @@ export function tokenOf(epoch: number, ownerships: number): number {
 export function epochOf(token: number): number {
   return Math.floor(token / ownershipsPerEpoch);
 }
+
+/** Which ownership of the task it names, counted from 1; the same in every epoch. */
+export function ownershipOf(token: number): number {
+  return token % ownershipsPerEpoch;
+}

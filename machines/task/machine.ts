@@ -8,6 +8,7 @@ import { allHold } from '../rules.ts';
 import { absentTask, type TaskContext, type TaskState } from './context.ts';
 import type { TaskEvent } from './events.ts';
 import { afterAttempt, afterCreation, afterDependency } from './outcome.ts';
+import { restoringTask } from './restoring.ts';
 import { explainTask, rulesOfTask } from './rules.ts';
 import { stepTask } from './steps.ts';
 
@@ -99,4 +100,5 @@ export const taskMachine: ActorMachine<TaskContext, TaskEvent> = {
   logic,
   absent: { status: 'active', value: 'absent', context: absentTask },
   explain: (snapshot, event) => explainTask(snapshot.value as TaskState, snapshot.context, event),
+  restoring: restoringTask,
 };

@@ -2,11 +2,33 @@
  * Ownership of a task: who holds it now, who held it once, and what is left when it ends. At most one swarm holds a
  * task, and it proves so with its token.
  */
+import { ownershipOf } from '../token.ts';
 import { maxPastOwners, type TaskContext } from './context.ts';
 
-/** Whether the caller is the present owner; a token, where one is shown, must be the present one. */
+/**
+ * Whether the caller is the present owner; a token, where one is shown, must be of the present ownership. That is the
+ * present token, or one that the same ownership had before the log was lost and restored: an owner that did not notice
+ * goes on.
+ */
 export function holds(context: TaskContext, by: string, token: number | undefined): boolean {
-  return context.owner === by && (token === undefined || token === context.token);
+  if (context.owner !== by) return false;
+  return token === undefined || token === context.token || isOfPresentOwnership(context, by, token);
+}
+
+/** The earliest token of the present ownership is among the past ones only if the ownership was restored. */
+function isOfPresentOwnership({ token: present, past_owners }: TaskContext, owner: string, token: number): boolean {
+  const earliest = Object.hasOwn(past_owners, owner) ? past_owners[owner] : undefined;
+  if (present === null || earliest === undefined || ownershipOf(earliest) !== ownershipOf(present)) return false;
+  return earliest <= token && token <= present && ownershipOf(token) === ownershipOf(present);
+}
+
+/** The past owners with the present token among them, unless an earlier one of the same ownership is. */
+export function restoredOwners(context: TaskContext): TaskContext['past_owners'] {
+  const { owner, token, past_owners } = context;
+  if (owner === null || token === null) return past_owners;
+  const earliest = Object.hasOwn(past_owners, owner) ? past_owners[owner] : undefined;
+  const isKept = earliest !== undefined && ownershipOf(earliest) === ownershipOf(token);
+  return isKept ? past_owners : remembered(context);
 }
 
 /** Whether the caller owns the task or once did. */

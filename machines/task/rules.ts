@@ -130,8 +130,9 @@ const claimRules: TaskRule<'CLAIM'>[] = [
   },
 ];
 
-function latestEpoch(task: TaskContext): number {
-  let latest = 1;
+/** The latest epoch of any token of the task. */
+export function latestEpoch(task: TaskContext): number {
+  let latest = task.token === null ? 1 : epochOf(task.token);
   for (const token of Object.values(task.past_owners)) latest = Math.max(latest, epochOf(token));
   return latest;
 }

@@ -10,6 +10,7 @@ import { swarmMachine } from '../../../machines/swarm/machine.ts';
 import { sameCompletion } from '../../../machines/task/content.ts';
 import type { TaskCost, TaskState } from '../../../machines/task/context.ts';
 import { taskMachine } from '../../../machines/task/machine.ts';
+import { holds } from '../../../machines/task/ownership.ts';
 import { FabricError } from '../../../src/errors.ts';
 import type { ActorStore, Cause, PlanView, Proposal, Send } from '../../../src/store/actor-store.ts';
 import type { Lanes } from '../../../src/store/lanes.ts';
@@ -73,8 +74,7 @@ export class TaskOperations {
     return await this.#store.transact({ by, trace_id: task_id }, async (view) => {
       const task = await existing(view, task_id);
       const { context } = task.snapshot;
-      if (task.snapshot.value === 'in_progress' && context.owner === by && context.token === token)
-        return { answer: taskView(task.last!) };
+      if (task.snapshot.value === 'in_progress' && holds(context, by, token)) return { answer: taskView(task.last!) };
       return only(send(task, { type: 'START', by, token }));
     });
   }
