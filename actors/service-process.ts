@@ -7,6 +7,7 @@ import { connectTo } from '../src/bus/connection.ts';
 import { authFromCreds } from '../src/identity/connect-auth.ts';
 import { createLog, type Log } from '../src/log.ts';
 import { Namespace } from '../src/namespace.ts';
+import { awaitEpoch } from '../src/store/epoch-watch.ts';
 import { serviceOf } from './registry.ts';
 import type { RunningService, StartService } from './service.ts';
 import type { ServiceInstructions } from './service-instructions.ts';
@@ -14,6 +15,8 @@ import type { ChildMessage } from './supervisor/process-child.ts';
 
 /** How long an end may take, milliseconds. */
 const endTimeoutMs = 9_000;
+/** How long a service tries to reach the cluster; nodes that all ended are back in half of it. */
+const connectPatienceMs = 20_000;
 
 async function main(): Promise<void> {
   // Loading the service takes most of the start; what it needs to know arrives meanwhile.
@@ -66,10 +69,14 @@ async function start(
     authenticator: auth.authenticator,
     inboxPrefix: auth.inboxPrefix,
     name: instructions.instance,
+    patienceMs: connectPatienceMs,
   });
+  const namespace = new Namespace(instructions.namespace);
+  // While everything is lost, or being restored, there is nothing to fail at. The witness takes in what is restored.
+  await awaitEpoch(nc, namespace, { restoring: process.argv[2] === 'witness' });
   const service = await startService({
     nc,
-    namespace: new Namespace(instructions.namespace),
+    namespace,
     log,
     settings: instructions.settings,
   });

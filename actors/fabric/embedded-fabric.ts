@@ -4,8 +4,6 @@
  */
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { connectTo } from '../../src/bus/connection.ts';
 import { Responder } from '../../src/bus/responder.ts';
@@ -23,15 +21,19 @@ import { type Identity, openIdentity } from '../../src/identity/identity.ts';
 import type { Log } from '../../src/log.ts';
 import { Namespace } from '../../src/namespace.ts';
 import { ActorStore } from '../../src/store/actor-store.ts';
-import { establishEpoch } from '../../src/store/epoch.ts';
 import { NatsRecordLog } from '../../src/store/nats-record-log.ts';
-import { ensureStreams, reservedBytes } from '../../src/store/streams.ts';
+import { reservedBytes } from '../../src/store/streams.ts';
 import { newId } from '../../src/store/unique-id.ts';
 import { packageVersion } from '../../src/version.ts';
+import type { Epoch } from '../../src/witness/epoch.ts';
 import { ServiceRecorder } from '../supervisor/service-recorder.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
-import { knownPast } from './known-past.ts';
-import { type Instructions, serviceChild } from './service-child.ts';
+import { witnessPath } from '../witness/witness.ts';
+import { openLog } from './fabric-log.ts';
+import { FabricServices } from './fabric-services.ts';
+import { collectMetrics } from './metrics-collect.ts';
+import { startMetricsServer } from './metrics-server.ts';
+import { Recovery } from './recovery.ts';
 import { serviceSettings } from './service-settings.ts';
 import { supervisorRequests } from './supervisor-requests.ts';
 
@@ -126,19 +128,9 @@ async function start(options: FabricOptions, releases: Release[], nodes: { keep:
   const recorder = new ServiceRecorder(log);
   // Also on the way out of a start that failed early; later ones find nothing left to stop.
   releases.push(async () => await supervisor.stop());
-  let instruct: (instructions: Instructions) => void = () => {};
-  const instructions = new Promise<Instructions>((resolve) => {
-    instruct = resolve;
-  });
+  const services = new FabricServices(supervisor, config);
   // The processes load their code while the cluster forms.
-  const child = (service: string, instance: string) => serviceChild(service, instance, config.data_dir, instructions);
-  const running = Promise.all([
-    supervisor.supervise('witness', child('witness', 'witness')),
-    ...Array.from({ length: config.coordinators }, async (_, i) => {
-      await supervisor.supervise(`coordinator-${i + 1}`, child('coordinator', `coordinator-${i + 1}`));
-    }),
-  ]);
-  running.catch(() => {});
+  services.launch();
 
   const { servers, creds, identity, cluster } = await reachCluster(options, namespace, releases, nodes);
   signal?.throwIfAborted();
@@ -152,20 +144,41 @@ async function start(options: FabricOptions, releases: Release[], nodes: { keep:
   releases.push(async () => await nc.close());
   if (!cluster) await checkServers(nc);
 
-  await prepareLog(options, namespace, nc);
-  recorder.writeTo(new ActorStore({ log: new NatsRecordLog(nc, namespace), clock: systemClock, newId }));
-  // The witness ends after everything that it has to take in.
-  releases.push(async () => await supervisor.stop());
-  releases.push(async () => await supervisor.stop((id) => id !== 'witness'));
-  instruct({
+  const instructions = {
     namespace: namespace.name,
     servers,
     creds,
     log_level: config.log_level,
     settings: serviceSettings(config),
+  };
+  releases.push(async () => await services.stop());
+  const begin = async (aborted: AbortSignal | undefined): Promise<Epoch> => {
+    const beginWitness = () => services.beginWitness(instructions);
+    const where = { config, namespace, nc, beginWitness, onProgress: options.onProgress ?? (() => {}) };
+    const { epoch } = await openLog({ ...where, ...(aborted ? { signal: aborted } : {}) });
+    recorder.writeTo(new ActorStore({ log: new NatsRecordLog(nc, namespace, { epoch }), clock: systemClock, newId }));
+    const running = services.begin(instructions);
+    await Promise.race([running, ...(aborted ? [once(aborted, 'abort')] : [])]);
+    aborted?.throwIfAborted();
+    return epoch;
+  };
+  const epoch = await begin(signal);
+  const recovery = new Recovery({
+    nc,
+    namespace,
+    epoch,
+    log,
+    recover: async (aborted) => {
+      recorder.pause();
+      options.onProgress?.('the cluster has lost its memory; the services are stopped until it is restored');
+      await services.abandon();
+      services.launch();
+      return await begin(aborted);
+    },
+    onFailure: (reason) =>
+      options.onEscalation(`the cluster lost its memory, and the fabric could not begin again: ${reason}`),
   });
-  await Promise.race([running, ...(signal ? [once(signal, 'abort')] : [])]);
-  signal?.throwIfAborted();
+  releases.push(async () => await recovery.stop());
 
   const responder = new Responder({
     nc,
@@ -178,12 +191,17 @@ async function start(options: FabricOptions, releases: Release[], nodes: { keep:
   releases.push(async () => await responder.drain());
   await nc.flush();
   await recorder.settled(5_000);
+  const metrics = await startMetricsServer({
+    port: config.console_port,
+    collect: async () => await collectMetrics(nc, namespace, witnessPath(config.data_dir)),
+  });
+  releases.push(async () => await metrics.close());
   const facts = {
     pid: process.pid,
     namespace: namespace.name,
     servers: [...servers],
     console_url: null,
-    metrics_url: null,
+    metrics_url: metrics.url,
     version: packageVersion(),
     started_at: Date.now(),
   };
@@ -261,21 +279,4 @@ async function tellRevocations(identity: Identity, servers: readonly string[]): 
   } finally {
     await system.close();
   }
-}
-
-/** Streams, and an epoch where none is open. */
-async function prepareLog(options: FabricOptions, namespace: Namespace, nc: NatsConnection): Promise<void> {
-  const { config, onProgress = () => {} } = options;
-  const jsm = await jetstreamManager(nc, { checkAPI: false });
-  await ensureStreams(jsm, namespace, {
-    replicas: config.nodes,
-    storage: config.storage,
-    maxLogBytes: config.max_log_bytes,
-  });
-  const past = knownPast(join(config.data_dir, 'witness.db'), namespace);
-  const { epoch, opened } = await establishEpoch(nc, namespace, past, Date.now());
-  if (opened && epoch.epoch > 1)
-    onProgress(
-      `the log is empty: epoch ${epoch.epoch} begins, linked to the history of epoch ${epoch.epoch - 1} in the witness`,
-    );
 }

@@ -2,7 +2,9 @@
 import { existsSync } from 'node:fs';
 import type { Namespace } from '../../src/namespace.ts';
 import type { KnownPast } from '../../src/store/epoch.ts';
+import { formatChain } from '../../src/witness/chain-name.ts';
 import { WitnessDatabase } from '../../src/witness/database.ts';
+import { openReadOnly } from '../../src/witness/read-only.ts';
 
 export function knownPast(path: string, namespace: Namespace): Map<string, KnownPast> {
   const past = new Map<string, KnownPast>();
@@ -17,4 +19,16 @@ export function knownPast(path: string, namespace: Namespace): Map<string, Known
     database.close();
   }
   return past;
+}
+
+/** Whether the witness has stored the beginning of an epoch; asked while the witness is writing. */
+export function hasStored(path: string, namespace: Namespace, epoch: number): boolean {
+  if (!existsSync(path)) return false;
+  const { sqlite, close } = openReadOnly(path);
+  try {
+    const first = sqlite.prepare('SELECT 1 FROM entries WHERE chain = ? LIMIT 1');
+    return first.get(formatChain(namespace.actorsBucket, epoch)) !== undefined;
+  } finally {
+    close();
+  }
 }

@@ -14,5 +14,9 @@ export function serviceSettings(config: Config): ServiceSettings {
     liveness_ms: config.liveness_ms,
     archive_after_ms: config.archive_after_ms,
     mailbox_max_age_ms: config.mailbox_max_age_ms,
+    checkpoint_every_ms: config.checkpoint_every_ms,
+    checkpoint_file: config.checkpoint_file,
+    witness_retain_ms: config.witness_retain_ms,
+    redact_keys: config.redact_keys,
   };
 }

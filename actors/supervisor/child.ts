@@ -7,8 +7,11 @@ export interface Child {
   readonly ready: Promise<void>;
   /** Resolves with the reason when the service has ended, for whatever reason. */
   readonly ended: Promise<string>;
-  /** Lets the service finish what it took on; ends it by force after a while. Resolves when it has ended. */
-  stop(): Promise<void>;
+  /**
+   * Lets the service finish what it took on; ends it by force after a while, or after `graceMs` milliseconds. Resolves
+   * when it has ended.
+   */
+  stop(graceMs?: number): Promise<void>;
 }
 
 export type StartChild = () => Child;

@@ -21,11 +21,14 @@ export function inlineChild(start: () => Promise<RunningService>): StartChild {
       pid: process.pid,
       ready: starting.then(() => {}),
       ended: Promise.race([byRequest, byItself]),
-      stop: async () => {
-        await starting.then(
+      stop: async (graceMs) => {
+        const ending = starting.then(
           async (service) => await service.stop(),
           () => {},
         );
+        // Nothing in this process can be ended by force; what goes on is left to itself.
+        if (graceMs === undefined) await ending;
+        else await Promise.race([ending.catch(() => {}), delay(graceMs, undefined, { ref: false })]);
         stopped();
       },
     };

@@ -53,7 +53,7 @@ export function processChild<Instructions>(options: ProcessChildOptions<Instruct
       pid: child.pid ?? 0,
       ready,
       ended,
-      stop: async () => await stop(child, ended, options.stopTimeoutMs ?? 8_000),
+      stop: async (graceMs) => await stop(child, ended, graceMs ?? options.stopTimeoutMs ?? 8_000),
     };
   };
 }

@@ -36,6 +36,11 @@ export class ServiceRecorder {
     this.#write();
   }
 
+  /** Keeps what comes until `writeTo`: the log is not to be written to. */
+  pause(): void {
+    this.#store = undefined;
+  }
+
   record(id: string, event: ServiceStep): void {
     if (this.#pending.length >= mostPending) {
       this.#log.warn({ dropped: this.#pending.shift() }, 'the log takes no steps of services; the oldest was dropped');
@@ -53,32 +58,38 @@ export class ServiceRecorder {
   }
 
   #write(): void {
-    const store = this.#store;
-    if (!store || this.#writing) return;
-    this.#writing = this.#drain(store).finally(() => {
+    if (!this.#store || this.#writing) return;
+    this.#writing = this.#drain().finally(() => {
       this.#writing = undefined;
       if (this.#pending.length > 0) this.#write();
     });
   }
 
-  async #drain(store: ActorStore): Promise<void> {
-    for (let next = this.#pending[0]; next; next = this.#pending[0]) {
+  async #drain(): Promise<void> {
+    for (let next = this.#pending[0]; next && this.#store; next = this.#pending[0]) {
       const { id, event } = next;
-      await this.#persist(store, id, event).catch((error: unknown) => {
+      const isOver = await this.#persist(id, event).catch((error: unknown) => {
         this.#log.warn({ err: error, service: id, event: event.type }, 'a step of a service was not recorded');
+        return true;
       });
-      if (this.#pending[0] === next) this.#pending.shift();
+      if (isOver && this.#pending[0] === next) this.#pending.shift();
     }
   }
 
-  /** Offers the step until the log takes it; what took effect unseen is refused when it comes again. */
-  async #persist(store: ActorStore, id: string, event: ServiceStep): Promise<void> {
+  /**
+   * Offers the step until the log takes it; what took effect unseen is refused when it comes again. False when it is kept
+   * for a log that comes later.
+   */
+  async #persist(id: string, event: ServiceStep): Promise<boolean> {
     const until = Date.now() + longestWaitMs;
     for (let attempt = 0; ; attempt++) {
+      const store = this.#store;
+      if (!store) return false;
       try {
         await store.dispatch(serviceMachine, id, event, { by: 'IF.supervisor', trace_id: this.#trace });
-        return;
+        return true;
       } catch (error) {
+        if (!this.#store) return false;
         if (!(error instanceof FabricError && passing.has(error.code)) || Date.now() >= until) throw error;
       }
       await delay(backoffMs(betweenTries, attempt), undefined, { ref: false });

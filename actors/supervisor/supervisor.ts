@@ -72,6 +72,13 @@ export class Supervisor {
       this.#services.delete(id);
     }
   }
+
+  /** Stops all services at once, by force after this time: what they are at cannot be finished. */
+  async abandon(graceMs: number): Promise<void> {
+    const services = [...this.#services.values()];
+    this.#services.clear();
+    await Promise.all(services.map(async (service) => await service.end(graceMs)));
+  }
 }
 
 class Supervised {
@@ -122,19 +129,19 @@ class Supervised {
   }
 
   /** Stops it for good, also in the middle of a restart. */
-  async end(): Promise<void> {
+  async end(graceMs?: number): Promise<void> {
     this.#isOver = true;
-    await this.stop();
+    await this.stop(graceMs);
   }
 
-  async stop(): Promise<void> {
-    this.#stopping ??= this.#stop().finally(() => {
+  async stop(graceMs?: number): Promise<void> {
+    this.#stopping ??= this.#stop(graceMs).finally(() => {
       this.#stopping = undefined;
     });
     await this.#stopping;
   }
 
-  async #stop(): Promise<void> {
+  async #stop(graceMs: number | undefined): Promise<void> {
     clearTimeout(this.#retry);
     this.#giveUpWaiting('it was stopped');
     if (['stopped', 'failed', 'absent'].includes(this.#state)) return;
@@ -142,7 +149,7 @@ class Supervised {
     const child = this.#child;
     this.#child = undefined;
     await this.#options.recorded?.();
-    await child?.stop();
+    await child?.stop(graceMs);
     if (this.#state === 'stopping') this.#send({ type: 'STOPPED' });
   }
 

@@ -21,6 +21,8 @@ export interface PublishOptions {
   readonly what: string;
   /** Aborted, there is no further try. */
   readonly signal?: AbortSignal;
+  /** Awaited before each try, right before it is sent; what it rejects with ends the try, and with `details.lost` all. */
+  readonly permitted?: (timeoutMs: number) => Promise<void>;
 }
 
 const betweenTries: Backoff = { first: 10, max: 250 };
@@ -31,11 +33,12 @@ export async function publishStored(
   nc: NatsConnection,
   subject: string,
   body: Uint8Array,
-  { headers, deadline, what, signal }: PublishOptions,
+  { headers, deadline, what, signal, permitted }: PublishOptions,
 ): Promise<Stored> {
   for (let attempt = 0; ; attempt++) {
     let cause: unknown;
     try {
+      await permitted?.(attemptTimeoutMs);
       const reply = await nc.request(subject, body, { headers, timeout: attemptTimeoutMs });
       const { seq, duplicate = false, error } = answerOf<PublishAnswer>(reply);
       if (seq !== undefined && !error) return { seq, duplicate };
@@ -44,6 +47,7 @@ export async function publishStored(
         return { refused: /per subject/.test(error.description) ? 'subject_full' : 'stream_full' };
       cause = error;
     } catch (error) {
+      if (error instanceof FabricError && error.details?.['lost'] === true) throw error;
       cause = error;
     }
     if (isClosed(cause) || Date.now() >= deadline || signal?.aborted) {

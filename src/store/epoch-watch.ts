@@ -7,7 +7,7 @@ import type { NatsConnection } from '@nats-io/nats-core';
 import { FabricError } from '../errors.ts';
 import type { Namespace } from '../namespace.ts';
 import type { Epoch } from '../witness/epoch.ts';
-import { readEpoch } from './epoch.ts';
+import { readStartedEpoch, type StartedEpoch } from './epoch.ts';
 
 export interface EpochWatch {
   /** Rejects when the log is not of this epoch any more. */
@@ -45,11 +45,41 @@ export function watchEpoch(nc: NatsConnection, namespace: Namespace, expected: E
 
 /** @throws FabricError UNAVAILABLE, with `details.lost` when the log can be read and is of another epoch, or of none */
 export async function requireEpoch(nc: NatsConnection, namespace: Namespace, expected: Epoch): Promise<void> {
-  const present = await readEpoch(nc, namespace);
+  const present = await readStartedEpoch(nc, namespace);
   if (present.epoch_id === expected.epoch_id) return;
   throw new FabricError(
     'UNAVAILABLE',
     `the log ${namespace.actorsStream} is in epoch ${present.epoch} now; what knows only epoch ${expected.epoch} has to start again`,
     { lost: true },
   );
+}
+
+export interface AwaitOptions {
+  /** An epoch that is being restored will do. */
+  readonly restoring?: boolean;
+  readonly signal?: AbortSignal;
+  /** Milliseconds between two looks. Default 250. */
+  readonly everyMs?: number;
+}
+
+/**
+ * Resolves when the log has an open epoch, however long that takes: whoever starts while everything is lost, or is being
+ * restored, waits for it instead of failing. @throws what `signal` was aborted with; FabricError UNAVAILABLE when the
+ * connection is closed
+ */
+export async function awaitEpoch(
+  nc: NatsConnection,
+  namespace: Namespace,
+  { restoring = false, signal, everyMs = 250 }: AwaitOptions = {},
+): Promise<StartedEpoch> {
+  for (;;) {
+    signal?.throwIfAborted();
+    try {
+      const epoch = await readStartedEpoch(nc, namespace);
+      if (restoring || !epoch.restoring) return epoch;
+    } catch (error) {
+      if (!(error instanceof FabricError && error.code === 'UNAVAILABLE') || nc.isClosed()) throw error;
+    }
+    await delay(everyMs, undefined, signal ? { signal } : {}).catch(() => {});
+  }
 }

@@ -4,12 +4,15 @@
  */
 import { randomUUID } from 'node:crypto';
 import { headers, type NatsConnection } from '@nats-io/nats-core';
+import { formatRef } from '../../machines/address.ts';
+import type { ActorRecord, Snapshot } from '../../machines/record.ts';
 import { backOff } from '../backoff.ts';
 import { answerOf, jsCode, type PublishAnswer } from '../bus/jetstream-answer.ts';
 import { packBytes } from '../data/codec.ts';
 import { FabricError } from '../errors.ts';
 import type { Namespace } from '../namespace.ts';
 import { type Epoch, makeEpochRecord, readEpochRecord } from '../witness/epoch.ts';
+import type { StoredRecord } from './record-log.ts';
 import { StreamReader } from './stream-reader.ts';
 
 /** What the witness knows of the past of one audited stream. */
@@ -19,10 +22,50 @@ export interface KnownPast {
 }
 
 const zeros = '0'.repeat(64);
+/** The state of an epoch that is not open yet. */
+const restoringState = 'restoring';
 
-/** The epoch of the actors' log. @throws FabricError UNAVAILABLE when the log has none: everything in it was lost */
+/** An epoch as the actors' log has it. */
+export interface StartedEpoch extends Epoch {
+  /** What was lost is being put back: nobody else may write yet. */
+  readonly restoring: boolean;
+}
+
+export interface BegunEpoch {
+  readonly epoch: StartedEpoch;
+  /** Whether it was begun now. */
+  readonly opened: boolean;
+}
+
+/** How an epoch came to what it begins with. */
+export interface Beginning {
+  /** `witness`: what the witness had was put back. `empty`: it was left in the past, and is not put back later either. */
+  readonly origin: 'witness' | 'empty';
+  readonly actors: number;
+  readonly keys: number;
+}
+
+/** The event that opens an epoch which began with a restore, or with the refusal of one. */
+export const openedEvent = 'OPENED';
+
+/**
+ * The epoch of the actors' log, once it is open.
+ * @throws FabricError UNAVAILABLE: with `details.lost` when the log has none, since everything in it was lost; with
+ *   `details.restoring` while what was lost is put back
+ */
 export async function readEpoch(nc: NatsConnection, ns: Namespace): Promise<Epoch> {
-  const epoch = await firstEpoch(nc, ns.actorsStream, `$KV.${ns.actorsBucket}.>`);
+  const { restoring, ...epoch } = await readStartedEpoch(nc, ns);
+  if (!restoring) return epoch;
+  throw new FabricError(
+    'UNAVAILABLE',
+    `epoch ${epoch.epoch} of the log ${ns.actorsStream} is not open yet: what was lost is being restored. Try again in a moment; if nobody does that any more, \`infrafabric up\` goes on with it.`,
+    { restoring: true },
+  );
+}
+
+/** The same, also while a restore is under way: for those who only read. @throws FabricError UNAVAILABLE, `details.lost` */
+export async function readStartedEpoch(nc: NatsConnection, ns: Namespace): Promise<StartedEpoch> {
+  const epoch = await startedEpoch(nc, ns);
   if (epoch) return epoch;
   throw new FabricError(
     'UNAVAILABLE',
@@ -32,27 +75,64 @@ export async function readEpoch(nc: NatsConnection, ns: Namespace): Promise<Epoc
 }
 
 /**
- * Opens an epoch on every audited stream that has none; `past` is what the witness knows, by chain label. Answers with the
- * epoch of the actors' log and whether it was opened now. Safe to call from several processes: one of them opens it.
+ * Begins an epoch on every audited stream that has none; `past` is what the witness knows, by chain label. Answers with
+ * the epoch of the actors' log and whether it was begun now. With `restoring` a new one is not open before `openEpoch`.
+ * Safe to call from several processes: one of them begins it.
  */
 export async function establishEpoch(
   nc: NatsConnection,
   ns: Namespace,
   past: ReadonlyMap<string, KnownPast>,
   now: number,
-): Promise<{ epoch: Epoch; opened: boolean }> {
-  const present = await firstEpoch(nc, ns.actorsStream, `$KV.${ns.actorsBucket}.>`);
+  { restoring = false }: { restoring?: boolean } = {},
+): Promise<BegunEpoch> {
+  const present = await startedEpoch(nc, ns);
   const last = Math.max(0, ...[...past.values()].map(({ epoch }) => epoch));
   const number = present?.epoch ?? last + 1;
-  const id = present?.epoch_id ?? randomUUID();
-  await Promise.all(
-    auditedSubjects(ns, number).map(async ({ label, stream, subject, first }) => {
-      const previous_head = past.get(label)?.head ?? zeros;
-      if (!(await firstEpoch(nc, stream, first)))
-        await open(nc, stream, subject, { epoch: number, epoch_id: id, previous_head }, now);
-    }),
-  );
-  return { epoch: await readEpoch(nc, ns), opened: !present };
+  const streams = auditedSubjects(ns, number);
+  const firsts = await Promise.all(streams.map(async ({ stream, first }) => await firstRecord(nc, stream, first)));
+  // Who died on the way left the id on some of them.
+  const begun = firsts.map((record) => record && readEpochRecord(record)).find((epoch) => epoch?.epoch === number);
+  const id = begun?.epoch_id ?? randomUUID();
+  for (const [i, { label, stream, subject }] of streams.entries()) {
+    if (firsts[i]) continue;
+    const record = makeEpochRecord({ epoch: number, epoch_id: id, previous_head: past.get(label)?.head ?? zeros }, now);
+    // The actors' log comes last: once it has its record, the others have theirs.
+    const isClosed = restoring && stream === ns.actorsStream;
+    await write(nc, subject, isClosed ? { ...record, snapshot: closed(record.snapshot) } : record, 0);
+  }
+  return { epoch: await readStartedEpoch(nc, ns), opened: !present };
+}
+
+/** Opens an epoch that was begun with `restoring`; who comes second changes nothing. @throws FabricError UNAVAILABLE */
+export async function openEpoch(
+  nc: NatsConnection,
+  ns: Namespace,
+  { epoch, epoch_id, previous_head }: Epoch,
+  beginning: Beginning,
+  now: number,
+): Promise<void> {
+  const facts = { epoch, epoch_id, previous_head };
+  const record: ActorRecord = {
+    ...makeEpochRecord(facts, now),
+    n: 2,
+    event: { id: `${epoch_id}-opened`, type: openedEvent, epoch, epoch_id, ...beginning },
+    snapshot: { status: 'done', value: 'open', context: { ...facts, ...beginning } },
+  };
+  await write(nc, ns.actorSubject(record), record, 1);
+}
+
+function closed(snapshot: Snapshot): Snapshot {
+  return { ...snapshot, status: 'active', value: restoringState };
+}
+
+async function startedEpoch(nc: NatsConnection, ns: Namespace): Promise<StartedEpoch | undefined> {
+  const first = await firstRecord(nc, ns.actorsStream, `$KV.${ns.actorsBucket}.>`);
+  const epoch = first && readEpochRecord(first);
+  if (!first || !epoch) return undefined;
+  if (first.snapshot.value !== restoringState) return { ...epoch, restoring: false };
+  const last = await new StreamReader(nc, ns.actorsStream).last(ns.actorSubject(first));
+  return { ...epoch, restoring: last?.record.snapshot.value === restoringState };
 }
 
 function auditedSubjects(
@@ -60,12 +140,6 @@ function auditedSubjects(
   epoch: number,
 ): Array<{ label: string; stream: string; subject: string; first: string }> {
   return [
-    {
-      label: ns.actorsBucket,
-      stream: ns.actorsStream,
-      subject: ns.actorSubject({ kind: 'epoch', id: String(epoch) }),
-      first: `$KV.${ns.actorsBucket}.>`,
-    },
     {
       label: ns.busBucket,
       stream: ns.busStream,
@@ -78,14 +152,36 @@ function auditedSubjects(
       subject: ns.journalSubject(`_epoch.${epoch}`),
       first: `${ns.root}.journal.>`,
     },
+    {
+      label: ns.actorsBucket,
+      stream: ns.actorsStream,
+      subject: ns.actorSubject({ kind: 'epoch', id: String(epoch) }),
+      first: `$KV.${ns.actorsBucket}.>`,
+    },
   ];
 }
 
-async function firstEpoch(nc: NatsConnection, stream: string, subject: string): Promise<Epoch | undefined> {
+/**
+ * The audited streams that hold messages and no epoch record at their beginning: someone wrote to them after everything
+ * was lost, or they are not of this fabric. @throws FabricError UNAVAILABLE
+ */
+export async function strayStreams(nc: NatsConnection, ns: Namespace): Promise<string[]> {
+  const strays = auditedSubjects(ns, 1).map(async ({ stream, first }) => {
+    const found = await new StreamReader(nc, stream).next(first, 1);
+    return !found || isBeginning(found) ? [] : [stream];
+  });
+  return (await Promise.all(strays)).flat();
+}
+
+function isBeginning({ record, revision }: StoredRecord): boolean {
+  return revision === 1 && readEpochRecord(record) !== undefined;
+}
+
+/** The epoch record of a stream; undefined when the stream is empty. */
+async function firstRecord(nc: NatsConnection, stream: string, subject: string): Promise<ActorRecord | undefined> {
   const first = await new StreamReader(nc, stream).next(subject, 1);
   if (!first) return undefined;
-  const epoch = readEpochRecord(first.record);
-  if (epoch && first.revision === 1) return epoch;
+  if (isBeginning(first)) return first.record;
   throw new FabricError(
     'UNAVAILABLE',
     `the first message of ${stream} is not an epoch record: the cluster lost its memory while writers went on, or the stream is not of this fabric. Use another namespace, or remove the stream.`,
@@ -93,21 +189,25 @@ async function firstEpoch(nc: NatsConnection, stream: string, subject: string): 
   );
 }
 
-async function open(nc: NatsConnection, stream: string, subject: string, epoch: Epoch, now: number): Promise<void> {
-  const record = makeEpochRecord(epoch, now);
+async function write(nc: NatsConnection, subject: string, record: ActorRecord, expected: number): Promise<void> {
   const h = headers();
-  h.set('Nats-Msg-Id', `epoch:${epoch.epoch}:${epoch.epoch_id}`);
-  h.set('Nats-Expected-Last-Subject-Sequence', '0');
+  h.set('Nats-Msg-Id', `${record.kind}:${record.id}:${record.event.id}`);
+  h.set('Nats-Expected-Last-Subject-Sequence', String(expected));
   for (let attempt = 0; ; attempt++) {
+    let why: unknown = 'refused';
     try {
       const answer = answerOf<PublishAnswer>(
         await nc.request(subject, packBytes(record), { headers: h, timeout: 1_000 }),
       );
       if (!answer.error || answer.error.err_code === jsCode.wrongLastSequence) return;
+      why = answer.error.description;
     } catch (error) {
-      if (attempt >= 20)
-        throw new FabricError('UNAVAILABLE', `the epoch of ${stream} could not be opened`, undefined, { cause: error });
+      why = error;
     }
+    if (attempt >= 20)
+      throw new FabricError('UNAVAILABLE', `${formatRef(record)} could not be written to ${subject}`, undefined, {
+        cause: why,
+      });
     await backOff({ first: 10, max: 500 }, attempt);
   }
 }

@@ -4,7 +4,7 @@
  *
  * Outcomes: 10071 means that the key has moved on (the caller reads again and decides again); 10164 means that another
  * write is in flight and proves nothing; a time-out leaves open whether the write took effect, so the same write is sent
- * again until the server says which.
+ * again until the server says which. After a lost connection the log's epoch is looked at first.
  */
 import { type MsgHdrs, type NatsConnection, nuid } from '@nats-io/nats-core';
 import { type ActorRef, formatRef } from '../../machines/address.ts';
@@ -13,6 +13,8 @@ import { type Backoff, backOff } from '../backoff.ts';
 import { answerOf, isClosed, isUndelivered, jsCode, type PublishAnswer } from '../bus/jetstream-answer.ts';
 import { FabricError } from '../errors.ts';
 import type { Namespace } from '../namespace.ts';
+import type { Epoch } from '../witness/epoch.ts';
+import { EpochGate } from './epoch-gate.ts';
 import { type Appended, maxRecordBytes, type RecordLog, type StoredRecord, type Write } from './record-log.ts';
 import { headersOf, packWrites } from './record-message.ts';
 import { StreamReader } from './stream-reader.ts';
@@ -22,6 +24,8 @@ export interface NatsRecordLogOptions {
   attemptTimeoutMs?: number;
   /** The largest encoded record, bytes. Default {@link maxRecordBytes}. */
   maxRecordBytes?: number;
+  /** The epoch that the writer knows: nothing is written to a log of another one, however it came to be there. */
+  epoch?: Epoch;
 }
 
 interface Prepared {
@@ -43,6 +47,8 @@ type Try =
   | { readonly kind: 'unknown'; readonly why: string };
 
 const betweenTries: Backoff = { first: 2, max: 250 };
+/** How long a read waits until the epoch of the log is known again, milliseconds. */
+const readPatienceMs = 15_000;
 
 export class NatsRecordLog implements RecordLog {
   readonly #nc: NatsConnection;
@@ -50,6 +56,7 @@ export class NatsRecordLog implements RecordLog {
   readonly #reader: StreamReader;
   readonly #attemptTimeoutMs: number;
   readonly #maxRecordBytes: number;
+  readonly #gate: EpochGate | undefined;
 
   constructor(nc: NatsConnection, ns: Namespace, options: NatsRecordLogOptions = {}) {
     this.#nc = nc;
@@ -57,13 +64,16 @@ export class NatsRecordLog implements RecordLog {
     this.#attemptTimeoutMs = options.attemptTimeoutMs ?? 1_000;
     this.#maxRecordBytes = options.maxRecordBytes ?? maxRecordBytes;
     this.#reader = new StreamReader(nc, ns.actorsStream, { attemptTimeoutMs: this.#attemptTimeoutMs });
+    this.#gate = options.epoch && new EpochGate(nc, ns, options.epoch);
   }
 
   async read(ref: ActorRef): Promise<StoredRecord | undefined> {
+    await this.#sameEpoch();
     return await this.#reader.last(this.#ns.actorSubject(ref));
   }
 
   async lastRevision(kind: string): Promise<number> {
+    await this.#sameEpoch();
     return (await this.#reader.last(`$KV.${this.#ns.actorsBucket}.${kind}.>`))?.revision ?? 0;
   }
 
@@ -105,6 +115,11 @@ export class NatsRecordLog implements RecordLog {
     }
   }
 
+  /** An empty log is not one in which there is nothing. @throws FabricError UNAVAILABLE */
+  async #sameEpoch(): Promise<void> {
+    if (this.#gate && !this.#gate.isOpen) await this.#gate.opened(readPatienceMs);
+  }
+
   #prepare(writes: readonly Write[]): Prepared[] {
     const seen = new Set<string>();
     return packWrites(writes, this.#maxRecordBytes).map(({ write, body }) => {
@@ -119,6 +134,10 @@ export class NatsRecordLog implements RecordLog {
   async #try(prepared: readonly Prepared[], deadline: number): Promise<Try> {
     const timeout = Math.max(50, Math.min(this.#attemptTimeoutMs, deadline - Date.now()));
     let answer: PublishAnswer;
+    if (this.#gate && !this.#gate.isOpen) {
+      const closed = await passed(this.#gate, deadline);
+      if (closed) return closed;
+    }
     try {
       answer =
         prepared.length === 1
@@ -174,6 +193,17 @@ export class NatsRecordLog implements RecordLog {
       'UNAVAILABLE',
       `the log did not take the change of ${actors.join(', ')} in time (${why}). ${known}; ask for the present state, or repeat the request.`,
     );
+  }
+}
+
+/** Undefined once the gate is open. @throws FabricError UNAVAILABLE when the log is not of the epoch any more */
+async function passed(gate: EpochGate, deadline: number): Promise<Try | undefined> {
+  try {
+    await gate.opened(Math.max(50, deadline - Date.now()));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof FabricError) || error.details?.['lost'] === true) throw error;
+    return { kind: 'again', why: error.message };
   }
 }
 
