@@ -7,7 +7,9 @@ import { operatorId } from '../../machines/address.ts';
 import { Responder } from '../../src/bus/responder.ts';
 import { systemClock } from '../../src/clock.ts';
 import { openMailboxGate } from '../../src/identity/mailbox-gate.ts';
+import { Redactor } from '../../src/redaction.ts';
 import type { ActorStore } from '../../src/store/actor-store.ts';
+import { AuditedLog, AuditGate } from '../../src/store/audit-gate.ts';
 import { readEpoch } from '../../src/store/epoch.ts';
 import { watchEpoch } from '../../src/store/epoch-watch.ts';
 import { follow } from '../../src/store/follower.ts';
@@ -38,24 +40,26 @@ export class Coordinator implements RunningService {
   readonly #context: ServiceContext;
   readonly #jsm: JetStreamManager;
   readonly #timers: NatsTimers;
+  readonly #audit: AuditGate;
   readonly #core: CoordinatorCore;
   readonly #mailboxes: Mailboxes;
   /** What ends the parts, in the order in which they end. */
   #releases: Array<() => unknown> = [];
   #fail: (error: unknown) => void = () => {};
 
-  private constructor(context: ServiceContext, jsm: JetStreamManager, epoch: number) {
+  private constructor(context: ServiceContext, jsm: JetStreamManager, epoch: Epoch) {
     this.#context = context;
     this.#jsm = jsm;
     const { nc, namespace, log, settings } = context;
     this.#timers = new NatsTimers({ nc, namespace, log });
+    this.#audit = AuditGate.open(nc, namespace);
     this.#core = new CoordinatorCore({
-      records: new GroupCommit(new NatsRecordLog(nc, namespace)),
+      records: new AuditedLog(new GroupCommit(new NatsRecordLog(nc, namespace, { epoch })), this.#audit),
       timers: this.#timers,
       registers: new NatsRegisters(nc, namespace),
       log,
       policy: settings,
-      epoch,
+      epoch: epoch.epoch,
       notify: (to, type, notice) => this.#mailboxes.notify(to, type, notice),
     });
     const { tasks, swarms } = this.#core;
@@ -98,7 +102,7 @@ export class Coordinator implements RunningService {
   static async start(context: ServiceContext): Promise<Coordinator> {
     const epoch = await readEpoch(context.nc, context.namespace);
     const jsm = await jetstreamManager(context.nc, { checkAPI: false });
-    const coordinator = new Coordinator(context, jsm, epoch.epoch);
+    const coordinator = new Coordinator(context, jsm, epoch);
     await coordinator.#start(epoch);
     return coordinator;
   }
@@ -122,7 +126,7 @@ export class Coordinator implements RunningService {
       jsm: this.#jsm,
       namespace,
       log,
-      journal: new Journal(nc, namespace),
+      journal: new Journal(nc, namespace, this.#audit, epochRecord),
       mailboxes: this.#mailboxes,
       maxAgeMs: settings.mailbox_max_age_ms,
     });
@@ -143,6 +147,7 @@ export class Coordinator implements RunningService {
       async () => await timers.stop(),
       async () => await core.stop(),
       async () => await this.#mailboxes.stop(),
+      () => this.#audit.close(),
       async () => await follower.stop(),
     ];
   }
@@ -177,8 +182,9 @@ export class Coordinator implements RunningService {
       }),
     };
     const onCaller = (caller: string) => liveness.onCaller(caller);
+    const redactor = new Redactor(settings.redact_keys);
     return Object.entries(services).map(
-      ([service, operations]) => new Responder({ nc, namespace, service, operations, log, onCaller }),
+      ([service, operations]) => new Responder({ nc, namespace, service, operations, log, onCaller, redactor }),
     );
   }
 }

@@ -20,8 +20,8 @@ export interface RetentionOptions {
   readonly log: Log;
   /** How long an ended actor stays in the log, milliseconds; at least four minutes. */
   readonly archiveAfterMs: number;
-  /** The last sequence of the actors' log that the witness has stored. */
-  readonly stored: () => number;
+  /** The last sequence of the actors' log that every witness has stored; 0 when this one is not to trim. */
+  readonly stored: () => number | Promise<number>;
   /** Milliseconds between two rounds. Default 10,000. */
   readonly everyMs?: number;
 }
@@ -77,7 +77,7 @@ export class Retention {
   /** Looks at the next records that are old enough; says whether there may be more. */
   async round(now = Date.now()): Promise<boolean> {
     const { jsm, namespace, archiveAfterMs } = this.#options;
-    const limit = this.#options.stored();
+    const limit = await this.#options.stored();
     const before = now - Math.max(archiveAfterMs, youngestTrimmedMs) - creationMs;
     const purges: Purge[] = [];
     let last = this.#next - 1;

@@ -2,46 +2,48 @@
  * Tails one audited stream into the witness database: every message once, in order, stored before it is acknowledged.
  *
  * The durable consumer is made anew at each start, right behind the last stored message: what an earlier process took
- * but did not store is delivered again at once, and the consumer's position tells the cluster what may be trimmed.
+ * but did not store is delivered again at once, and the consumer's position tells the cluster what may be trimmed. While
+ * the database cannot be written the tail keeps the batch that it has, takes nothing more, says that the fabric is
+ * unaudited, and tries again until it can.
  */
-import {
-  AckPolicy,
-  type ConsumerMessages,
-  DeliverPolicy,
-  type JetStreamManager,
-  type JsMsg,
-  jetstream,
-} from '@nats-io/jetstream';
-import { type NatsConnection, nanos } from '@nats-io/nats-core';
+import { type ConsumerMessages, type JetStreamManager, type JsMsg, jetstream } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/nats-core';
 import { type Backoff, backOff } from '../../src/backoff.ts';
 import { soonMissed } from '../../src/bus/consuming.ts';
-import { type ApiError, answerOf, isClosed, jsCode } from '../../src/bus/jetstream-answer.ts';
 import { FabricError } from '../../src/errors.ts';
 import type { Log } from '../../src/log.ts';
+import type { AppendResult, GapDecision } from '../../src/witness/append.ts';
 import type { WitnessDatabase } from '../../src/witness/database.ts';
 import type { GapReason } from '../../src/witness/entry.ts';
 import type { WitnessMessage } from '../../src/witness/message.ts';
-import { isApiError } from './api-error.ts';
-import { trimmedThrough } from './trim-mark.ts';
+import type { AuditState } from './audit-state.ts';
+import { holdsAnyOf, reasonOf } from './missing-messages.ts';
+import { storageTrouble } from './storage-trouble.ts';
+import { wholeCommits } from './whole-commits.ts';
+import { consumerOf, makeConsumer, mostUnacknowledged } from './witness-consumers.ts';
+import type { StoredBatch } from './witness-metrics.ts';
 
 export interface TailOptions {
   readonly nc: NatsConnection;
   readonly jsm: JetStreamManager;
   readonly database: WitnessDatabase;
+  /** The id of the witness. */
+  readonly witness: string;
   readonly stream: string;
   readonly chain: string;
+  readonly audit: AuditState;
   /** Throws when the stream is not of the epoch of the chain any more. */
   readonly checkEpoch: () => Promise<void>;
+  readonly onStored: (batch: StoredBatch) => void;
   readonly log: Log;
 }
 
-/** The durable consumer of the witness on each audited stream. */
-export const witnessConsumer = 'witness';
-
 /** Messages taken ahead of what is stored. */
-const ahead = 5_000;
+const ahead = mostUnacknowledged / 2;
 const mostPerBatch = 1_000;
-const betweenTries: Backoff = { first: 50, max: 1_000 };
+const whileTroubled: Backoff = { first: 50, max: 1_000 };
+/** A tail that cannot store shows at times that it is still there, so that its consumer is not removed; milliseconds. */
+const presenceEveryMs = 600_000;
 
 export class Tail {
   readonly #options: TailOptions;
@@ -50,6 +52,8 @@ export class Tail {
   #flushing: Promise<void> | undefined;
   #position: number;
   #stopped = false;
+  /** Whether the database takes nothing at the moment. */
+  #paused = false;
   /** Counts the consumers; what an earlier one still delivers is left to the present one. */
   #delivery = 0;
   #fail: (error: unknown) => void = () => {};
@@ -75,16 +79,23 @@ export class Tail {
     return this.#options.stream;
   }
 
+  get chain(): string {
+    return this.#options.chain;
+  }
+
   /** The last sequence that is stored. */
   get position(): number {
     return this.#position;
   }
 
-  /** Resolves when everything that is in the stream now is stored, or after `timeoutMs`; says whether it is. */
+  /**
+   * Resolves when everything that is in the stream now is stored, says whether it is; at the latest after `timeoutMs`, and
+   * at once when nothing can be stored.
+   */
   async caughtUp(timeoutMs: number): Promise<boolean> {
     const until = Date.now() + timeoutMs;
     const { last_seq: goal } = (await this.#options.jsm.streams.info(this.#options.stream)).state;
-    while (this.#position < goal && Date.now() < until && !this.#stopped)
+    while (this.#position < goal && Date.now() < until && !this.#stopped && !this.#paused)
       await new Promise((resolve) => setTimeout(resolve, 5));
     return this.#position >= goal;
   }
@@ -96,9 +107,9 @@ export class Tail {
   }
 
   async #start(): Promise<void> {
-    const { nc, stream } = this.#options;
+    const { nc, stream, witness } = this.#options;
     await this.#makeConsumer();
-    const consumer = await jetstream(nc).consumers.get(stream, witnessConsumer);
+    const consumer = await jetstream(nc).consumers.get(stream, consumerOf(witness));
     const delivery = ++this.#delivery;
     const messages = await consumer.consume({
       max_messages: ahead,
@@ -143,6 +154,7 @@ export class Tail {
 
   /** Has everything behind the last stored message delivered again. */
   async #startOver(): Promise<void> {
+    this.#paused = false;
     this.#delivery++;
     this.#buffer.length = 0;
     this.#messages?.stop();
@@ -151,37 +163,21 @@ export class Tail {
   }
 
   async #makeConsumer(): Promise<void> {
-    const { jsm, stream } = this.#options;
-    const config = {
-      durable_name: witnessConsumer,
-      ack_policy: AckPolicy.All,
-      ack_wait: nanos(30_000),
-      max_ack_pending: 2 * ahead,
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: this.#position + 1,
-    };
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await jsm.consumers.delete(stream, witnessConsumer).catch((error: unknown) => {
-          if (!isApiError(error, jsCode.consumerNotFound)) throw error;
-        });
-        await jsm.consumers.add(stream, config);
-        return;
-      } catch (error) {
-        if (isClosed(error) || attempt > 30)
-          throw new FabricError('UNAVAILABLE', `the witness cannot read ${stream}`, undefined, { cause: error });
-      }
-      await backOff(betweenTries, attempt);
-    }
+    const { jsm, stream, witness } = this.#options;
+    await makeConsumer(jsm, { stream, witness, position: this.#position });
   }
 
-  /** Stores what has arrived; one batch at a time, and what arrives meanwhile is the next. */
+  /** Stores what has arrived, commits whole; one batch at a time, and what arrives meanwhile is the next. */
   #flush(): void {
     if (this.#flushing || this.#stopped) return;
     this.#flushing = (async () => {
       // Everything that the connection has already parsed joins this batch.
       await new Promise((resolve) => setImmediate(resolve));
-      while (this.#buffer.length > 0 && !this.#stopped) await this.#store(this.#buffer.splice(0, mostPerBatch));
+      for (let count = this.#ready(); count > 0 && !this.#stopped; count = this.#ready()) {
+        await this.#store(this.#buffer.splice(0, count));
+        // Also while it catches up, requests are answered between two batches.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
     })()
       .catch((error: unknown) => {
         // Nothing further is stored: what follows would seem to follow a gap.
@@ -191,61 +187,75 @@ export class Tail {
       })
       .finally(() => {
         this.#flushing = undefined;
-        if (this.#buffer.length > 0) this.#flush();
+        if (this.#ready() > 0) this.#flush();
       });
   }
 
+  /** How many of the messages that have arrived can be stored now. */
+  #ready(): number {
+    return wholeCommits(this.#buffer, mostPerBatch);
+  }
+
   async #store(batch: JsMsg[]): Promise<void> {
-    const { database, chain, log } = this.#options;
+    const { nc, jsm, stream, chain, log } = this.#options;
     // Delivered again, which a new leader of the consumer does; or numbered anew, by a stream that has lost everything.
     if (batch.some(({ seq }) => seq <= this.#position)) await this.#options.checkEpoch();
     const messages = batch.map(toWitnessMessage);
     const reasons = new Map<string, GapReason>();
     for (;;) {
-      const result = database.appendBatch(chain, messages, (first, last) => reasons.get(`${first}-${last}`));
+      const result = await this.#append(messages, (first, last) => reasons.get(`${first}-${last}`));
+      if (!result) return;
       this.#position = result.last_seq;
       if (!result.waiting_for) break;
       const { first_seq, last_seq } = result.waiting_for;
-      if (await this.#holdsAnyOf(first_seq, last_seq)) {
+      if (await holdsAnyOf(nc, stream, first_seq, last_seq)) {
         log.warn(
           { chain, first_seq, last_seq },
           'messages were lost on their way to the witness; they are delivered again',
         );
         return await this.#startOver();
       }
-      const reason = await this.#reasonOf(last_seq);
+      const reason = await reasonOf(jsm, stream, last_seq);
       log.warn({ chain, first_seq, last_seq, reason }, 'messages are missing in the stream; the chain records a gap');
       reasons.set(`${first_seq}-${last_seq}`, reason);
     }
+    if (this.#paused) return await this.#startOver();
     batch.findLast(({ seq }) => seq === this.#position)?.ack();
   }
 
-  /**
-   * Whether the stream still has some of these messages: what a lost connection swallowed is missing here, not there.
-   * Only what the stream itself lacks may be called a gap.
-   */
-  async #holdsAnyOf(first: number, last: number): Promise<boolean> {
-    const { nc, stream } = this.#options;
-    const query = JSON.stringify({ seq: first, next_by_subj: '>' });
-    for (let attempt = 0; ; attempt++) {
+  /** Tries until the database takes the messages; undefined when the tail is stopped before that. */
+  async #append(messages: readonly WitnessMessage[], decide: GapDecision): Promise<AppendResult | undefined> {
+    const { database, chain, audit, onStored } = this.#options;
+    let shownAt = performance.now();
+    for (let attempt = 0; !this.#stopped; attempt++) {
+      const startedAt = performance.now();
       try {
-        const reply = await nc.request(`$JS.API.STREAM.MSG.GET.${stream}`, query, { timeout: 1_000 });
-        const { message, error } = answerOf<{ message?: { seq: number }; error?: ApiError }>(reply);
-        if (message) return message.seq <= last;
-        if (error?.err_code === jsCode.messageNotFound) return false;
+        const result = database.appendBatch(chain, messages, decide);
+        audit.stored(chain);
+        const times = messages.slice(0, result.duplicates + result.appended).map(({ time_ms }) => time_ms);
+        onStored({ times, entries: result.appended + result.gaps, ms: performance.now() - startedAt });
+        return result;
       } catch (error) {
-        if (isClosed(error)) throw error;
+        const trouble = storageTrouble(error);
+        if (trouble === undefined) throw error;
+        audit.failing(chain, trouble);
       }
-      if (attempt > 30)
-        throw new FabricError('UNAVAILABLE', `${stream} does not say what it holds between ${first} and ${last}`);
-      await backOff(betweenTries, attempt);
+      this.#pause();
+      await backOff(whileTroubled, attempt);
+      if (performance.now() - shownAt < presenceEveryMs) continue;
+      shownAt = performance.now();
+      await this.#makeConsumer().catch(() => {});
     }
+    return undefined;
   }
 
-  /** Trimmed when the cluster says that it was trimmed up to there, else lost. */
-  async #reasonOf(last: number): Promise<GapReason> {
-    const { jsm, stream } = this.#options;
-    return last <= trimmedThrough(await jsm.streams.info(stream)) ? 'trimmed' : 'lost';
+  /** Takes no further messages; `#startOver` has them delivered again. */
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#delivery++;
+    this.#buffer.length = 0;
+    this.#messages?.stop();
   }
 }
 

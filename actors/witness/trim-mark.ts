@@ -14,7 +14,10 @@ export function trimmedThrough(info: StreamInfo): number {
 
 /** Raises the mark; it never goes back. */
 export async function raiseTrimMark(jsm: JetStreamManager, stream: string, seq: number): Promise<void> {
-  const info = await jsm.streams.info(stream);
-  if (trimmedThrough(info) >= seq) return;
-  await jsm.streams.update(stream, { ...info.config, metadata: { ...info.config.metadata, [key]: String(seq) } });
+  // Another witness may write the mark at the same time, and put back what it read before.
+  for (;;) {
+    const info = await jsm.streams.info(stream);
+    if (trimmedThrough(info) >= seq) return;
+    await jsm.streams.update(stream, { ...info.config, metadata: { ...info.config.metadata, [key]: String(seq) } });
+  }
 }

@@ -12,6 +12,35 @@ const id = z.string().refine(isId, { error: 'must be segments of letters, digits
 /** Component names that begin so are the fabric's own. */
 const reserved = 'IF.';
 
+/** What operators may ask of one witness, whether it shares the requests of `witness.*` with others or not. */
+export interface WitnessFacts {
+  readonly status: () => WitnessStatus;
+  /** In the text format of Prometheus. */
+  readonly metrics: () => Promise<string>;
+}
+
+export interface WitnessStatus {
+  readonly id: string;
+  /** `<host>:<path of its database>`. */
+  readonly place: string;
+  readonly audited: boolean;
+  /** Why it is not audited; null when it is. */
+  readonly reason: string | null;
+  /** Since when, milliseconds since 1970. */
+  readonly since: number;
+  /** When this process last signed a checkpoint, milliseconds since 1970. */
+  readonly checkpoint_at: number | null;
+  readonly chains: ReadonlyArray<{ readonly chain: string; readonly stored: number }>;
+}
+
+/** The requests of one witness, under its own name `witness-<id>`, and for any of them as `witness.*`. */
+export function factRequests({ status, metrics }: WitnessFacts): Readonly<Record<string, Operation>> {
+  return {
+    status: operation({}, async () => status(), 'operator'),
+    metrics: operation({}, async () => ({ text: await metrics() }), 'operator'),
+  };
+}
+
 export function witnessRequests(database: WitnessDatabase, journal: Journal): Readonly<Record<string, Operation>> {
   return {
     query: operation(

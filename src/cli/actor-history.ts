@@ -8,7 +8,7 @@ import { FabricError } from '../errors.ts';
 import { readEpoch } from '../store/epoch.ts';
 import { StreamReader } from '../store/stream-reader.ts';
 import { formatChain } from '../witness/chain-name.ts';
-import type { QueryPage } from '../witness/query.ts';
+import type { QueryPage } from '../witness/query/query.ts';
 import type { FabricSession } from './fabric-session.ts';
 
 export interface Transition {

@@ -4,15 +4,18 @@
  */
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { jetstreamManager } from '@nats-io/jetstream';
 import { obtainServer } from '../cluster/binary.ts';
 import { isPortFree } from '../cluster/ports.ts';
 import { checkServers } from '../cluster/requirements.ts';
 import type { Config } from '../config/settings.ts';
-import { verifyDatabase } from '../witness/verify.ts';
+import { trustedKeysOf } from '../witness/proofs/trusted-keys.ts';
+import { verifyDatabase } from '../witness/verify/verify.ts';
 import { type FabricPlace, findFabric, isRunning, withFabric } from './fabric-session.ts';
 import { nodeStatus } from './fabric-status.ts';
 import type { CommandContext } from './program.ts';
 import { supervisedServices } from './supervisors.ts';
+import { askWitnesses, isAudited, lagsByStream } from './witness-status.ts';
 
 export interface Check {
   check: string;
@@ -66,6 +69,11 @@ export async function diagnose(context: CommandContext): Promise<Check[]> {
       'services',
       `the logs in ${join(config.data_dir, 'logs')} say why; \`infrafabric restart all\` starts them again`,
       async () => await services(context, running),
+    ],
+    [
+      'audit',
+      'give the disk of the witness database space, or correct its rights; the witness then goes on by itself',
+      async () => await audit(context, running),
     ],
     [
       'witness',
@@ -200,12 +208,27 @@ async function services(context: CommandContext, running: boolean): Promise<Foun
   });
 }
 
+async function audit(context: CommandContext, running: boolean): Promise<Found> {
+  if (!running) return skipped('nothing to ask');
+  return await withFabric(context, async ({ client, namespace, isOperator }) => {
+    if (!isOperator) return skipped('only operators may ask');
+    const jsm = await jetstreamManager(client.connection, { checkAPI: false });
+    const witnesses = await askWitnesses(client, await lagsByStream(jsm, namespace));
+    const present = witnesses.filter(({ present }) => present);
+    const [trouble] = witnesses.filter(({ audited }) => audited === false);
+    const stopped = isAudited(witnesses) ? '' : '; nothing is changed meanwhile';
+    if (trouble) return failed(`${trouble.place} cannot store: ${trouble.reason}${stopped}`, '');
+    if (present.length === 0) return failed('no witness takes in what is logged', '`infrafabric restart witness`');
+    return ok(`${present.length === 1 ? 'the witness stores' : `${present.length} witnesses store`} what is logged`);
+  });
+}
+
 async function witness({ data_dir }: Config): Promise<Found> {
   const path = join(data_dir, 'witness.db');
   const status = await stat(path).catch(() => undefined);
   if (!status) return skipped('there is no witness.db yet');
   if (status.size > quickVerifyBytes) return skipped(`${path} is large; run \`infrafabric witness verify\``);
-  const { ok: isWhole, chains } = verifyDatabase(path);
+  const { ok: isWhole, chains } = verifyDatabase(path, { trusted: trustedKeysOf(data_dir) });
   const entries = chains.reduce((sum, chain) => sum + chain.entries, 0);
   const faults = chains.flatMap(({ errors }) => errors);
   return isWhole

@@ -1,12 +1,19 @@
 /** The state of a running fabric, asked of the nodes, the streams and the supervisors themselves. */
 import { DeliverPolicy, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import type { ServiceStatus } from '../../actors/supervisor/supervisor.ts';
-import { witnessConsumer } from '../../actors/witness/tail.ts';
 import { isHealthy } from '../cluster/health.ts';
 import { findSurvivors } from '../cluster/survivors.ts';
 import { FabricError } from '../errors.ts';
 import type { FabricSession } from './fabric-session.ts';
 import { supervisedServices } from './supervisors.ts';
+import {
+  askWitnesses,
+  isAudited,
+  type KnownWitness,
+  type LagsByStream,
+  lagsByStream,
+  leastLag,
+} from './witness-status.ts';
 
 export interface NodeStatus {
   name: string;
@@ -24,7 +31,7 @@ export interface StreamStatus {
   last_seq: number;
   leader: string | null;
   replicas: number;
-  /** Messages that the witness has not stored yet; null for streams that it does not keep. */
+  /** Messages that no witness has stored yet; null for streams that are not audited. */
   witness_lag: number | null;
 }
 
@@ -43,8 +50,11 @@ export interface FabricStatus {
   tasks: Record<string, number>;
   /** How many swarms are in each state of registration, how many are online, and how many circuits are open. */
   swarms: Record<string, number>;
-  /** Messages of all streams that the witness has not stored yet. */
+  /** Messages of all streams that no witness has stored yet. */
   witness_lag: number;
+  /** False while no witness can store what it is given: then nothing is changed. */
+  audited: boolean;
+  witnesses: KnownWitness[];
 }
 
 /** @throws FabricError UNAVAILABLE when the streams cannot be asked */
@@ -52,8 +62,10 @@ export async function fabricStatus(session: FabricSession): Promise<FabricStatus
   const { client, namespace, servers, file } = session;
   try {
     const jsm = await jetstreamManager(client.connection, { checkAPI: false });
-    const [streams, services, counts] = await Promise.all([
-      streamStatus(jsm, session),
+    const lags = await lagsByStream(jsm, namespace);
+    const [streams, witnesses, services, counts] = await Promise.all([
+      streamStatus(jsm, session, lags),
+      askWitnesses(client, lags),
       supervisedServices(session),
       countActors(session),
     ]);
@@ -69,6 +81,8 @@ export async function fabricStatus(session: FabricSession): Promise<FabricStatus
       services: services.flat().sort((a, b) => (a.id < b.id ? -1 : 1)),
       ...counts,
       witness_lag: streams.reduce((sum, { witness_lag }) => sum + (witness_lag ?? 0), 0),
+      audited: isAudited(witnesses),
+      witnesses,
     };
   } catch (error) {
     if (error instanceof FabricError) throw error;
@@ -95,8 +109,11 @@ export async function nodeStatus(
   );
 }
 
-async function streamStatus(jsm: JetStreamManager, { namespace }: FabricSession): Promise<StreamStatus[]> {
-  const audited = new Set(namespace.auditedStreams.map(({ stream }) => stream));
+async function streamStatus(
+  jsm: JetStreamManager,
+  { namespace }: FabricSession,
+  lags: LagsByStream,
+): Promise<StreamStatus[]> {
   const names = [
     namespace.actorsStream,
     namespace.busStream,
@@ -107,6 +124,7 @@ async function streamStatus(jsm: JetStreamManager, { namespace }: FabricSession)
   return await Promise.all(
     names.map(async (stream) => {
       const { state, cluster, config } = await jsm.streams.info(stream);
+      const progress = lags.get(stream);
       return {
         stream,
         messages: state.messages,
@@ -114,20 +132,10 @@ async function streamStatus(jsm: JetStreamManager, { namespace }: FabricSession)
         last_seq: state.last_seq,
         leader: cluster?.leader ?? null,
         replicas: config.num_replicas,
-        witness_lag: audited.has(stream) ? await lagOf(jsm, stream) : null,
+        witness_lag: progress ? leastLag(progress, state.messages) : null,
       };
     }),
   );
-}
-
-/** What the witness has not acknowledged; everything when it has no consumer. */
-async function lagOf(jsm: JetStreamManager, stream: string): Promise<number> {
-  try {
-    const { num_pending, num_ack_pending } = await jsm.consumers.info(stream, witnessConsumer);
-    return num_pending + num_ack_pending;
-  } catch {
-    return (await jsm.streams.info(stream)).state.messages;
-  }
 }
 
 /** Counts the last record of every task and swarm by its headers, which name the state. */

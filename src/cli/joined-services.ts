@@ -17,6 +17,8 @@ import { systemClock } from '../clock.ts';
 import { authFromCreds } from '../identity/connect-auth.ts';
 import type { Log } from '../log.ts';
 import { ActorStore } from '../store/actor-store.ts';
+import { readStartedEpoch } from '../store/epoch.ts';
+import { awaitEpoch } from '../store/epoch-watch.ts';
 import { NatsRecordLog } from '../store/nats-record-log.ts';
 import { newId } from '../store/unique-id.ts';
 import { packageVersion } from '../version.ts';
@@ -79,6 +81,8 @@ export class JoinedServices {
   /** Resolves with the id of the service when it answers; rejects when it is given up. */
   async start(service: string): Promise<string> {
     const instance = instanceId(service);
+    // A cluster without any fabric in it is told at once; one that is being restored is waited for.
+    await readStartedEpoch(this.#nc, this.#options.place.namespace);
     await this.#supervisor.supervise(
       instance,
       inlineChild(async () => await this.#run(service, instance)),
@@ -102,6 +106,7 @@ export class JoinedServices {
     const start = await serviceOf(service);
     const nc = await connectAs(this.#options, instance);
     try {
+      await awaitEpoch(nc, place.namespace, { restoring: service === 'witness' });
       const running = await start({
         nc,
         namespace: place.namespace,

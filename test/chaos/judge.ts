@@ -1,6 +1,6 @@
 /** Holds what a chaos run left behind against the rules, and sums it up. */
 import { openReadOnly } from '../../src/witness/read-only.ts';
-import { verifyDatabase } from '../../src/witness/verify.ts';
+import { verifyDatabase } from '../../src/witness/verify/verify.ts';
 import { checkHistory } from '../linearizability/check.ts';
 import { taskModel } from '../linearizability/task-model.ts';
 import type { TaskOperation } from '../linearizability/task-operation.ts';

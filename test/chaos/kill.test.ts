@@ -10,7 +10,7 @@ import { decide } from '../../machines/machine.ts';
 import type { ActorRecord, Snapshot } from '../../machines/record.ts';
 import type { TaskContext } from '../../machines/task/context.ts';
 import { taskMachine } from '../../machines/task/machine.ts';
-import { verifyDatabase } from '../../src/witness/verify.ts';
+import { verifyDatabase } from '../../src/witness/verify/verify.ts';
 import { startTestFabric, type TestFabric } from '../support/fabric.ts';
 import { until } from '../support/temp.ts';
 

@@ -5,12 +5,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Retention } from '../../actors/witness/retention.ts';
 import { trimmedThrough } from '../../actors/witness/trim-mark.ts';
 import { Witness, witnessPath } from '../../actors/witness/witness.ts';
+import { consumerOf } from '../../actors/witness/witness-consumers.ts';
 import type { FabricClient } from '../../src/bus/client.ts';
 import { connectTo } from '../../src/bus/connection.ts';
 import { authFromCreds } from '../../src/identity/connect-auth.ts';
 import { NatsRecordLog } from '../../src/store/nats-record-log.ts';
 import { WitnessDatabase } from '../../src/witness/database.ts';
-import { verifyDatabase } from '../../src/witness/verify.ts';
+import { verifyDatabase } from '../../src/witness/verify/verify.ts';
 import { startFabric, type TestFabric } from '../coordinator/in-process.ts';
 import { all } from '../store/fixtures.ts';
 import { startProxy } from '../store/swallowing-proxy.ts';
@@ -232,8 +233,8 @@ describe('a witness', () => {
 
   it('makes its consumer again when that is gone, and misses nothing', async () => {
     await task('one', true);
-    const { dir } = await witness();
-    await jsm.consumers.delete(stream, 'witness');
+    const { dir, service } = await witness();
+    await jsm.consumers.delete(stream, consumerOf(service.id));
     await task('two', true);
     await until('the witness has caught up', async () => headOf(dir) >= (await lastSeq()), 40_000);
     expect(gapsOf(dir)).toEqual([]);

@@ -26,6 +26,8 @@ describe('a fabric', () => {
       'tasks',
       'swarms',
       'witness_lag',
+      'audited',
+      'witnesses',
     ]);
     const [pid] = await nodePids(fabric.dataDir);
     expect(status).toMatchObject({
@@ -37,6 +39,8 @@ describe('a fabric', () => {
         { id: 'witness', state: 'running', restarts: 0 },
       ],
       witness_lag: expect.any(Number),
+      audited: true,
+      witnesses: [{ present: true, audited: true, reason: null }],
     });
     const { code, stdout } = await fabric.run('status');
     expect(code).toBe(0);
@@ -56,6 +60,7 @@ describe('a fabric', () => {
       cluster: 'ok',
       services: 'ok',
       witness: 'ok',
+      audit: 'ok',
     });
   });
 

@@ -175,7 +175,7 @@ describe('the witness without a fabric', () => {
     WitnessDatabase.open(join(dir.path, 'empty.db')).close();
     const empty = await run('witness', 'verify', '--db', 'empty.db', '--json');
     expect(empty.code).toBe(0);
-    expect(JSON.parse(empty.stdout)).toEqual({ ok: true, chains: [] });
+    expect(JSON.parse(empty.stdout)).toEqual({ ok: true, chains: [], keys: [], checkpoints: 0 });
     await writeFile(join(dir.path, 'text.db'), 'hello');
     for (const name of ['text.db', 'missing.db']) {
       const { code, stdout } = await run('witness', 'verify', '--db', name, '--json');

@@ -1,10 +1,12 @@
 /**
  * `infrafabric serve`: more services for a fabric that runs, in this process, until SIGTERM or Ctrl-C. They are restarted
- * by `infrafabric restart` with those of `up`.
+ * by `infrafabric restart` with those of `up`. A witness keeps a further copy of the history, on a machine of its own.
  */
 import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
 import { serviceNames } from '../../../actors/registry.ts';
 import { isSwarmId, operatorId } from '../../../machines/address.ts';
+import { type DataDirLock, lockDataDir } from '../../data-dir/lock.ts';
 import { FabricError } from '../../errors.ts';
 import { authFromCreds } from '../../identity/connect-auth.ts';
 import { openIdentity } from '../../identity/identity.ts';
@@ -12,14 +14,25 @@ import { createLog } from '../../log.ts';
 import { credsOf, type FabricPlace, hasKeys, requireFabric } from '../fabric-session.ts';
 import { JoinedServices } from '../joined-services.ts';
 import { namesOf } from '../option-values.ts';
-import { exitCodes } from '../output.ts';
-import type { CommandRun } from '../program.ts';
+import { type ExitCode, exitCodes } from '../output.ts';
+import type { CommandContext, CommandRun } from '../program.ts';
 
 export const serve: CommandRun = async (context, _, options) => {
-  const { out, signal } = context;
-  const services = [...new Set(namesOf(options, '--services') ?? ['coordinator'])];
-  for (const service of services) requireAddable(service);
+  // The witness first, so that it ends last: it takes in what the others leave.
+  const named = new Set(namesOf(options, '--services') ?? ['coordinator']);
+  const services = [...named].sort((a, b) => Number(b === 'witness') - Number(a === 'witness'));
+  for (const service of services) requireKnown(service);
   const place = await requireFabric(context);
+  const lock = named.has('witness') ? await lockForWitness(place) : undefined;
+  try {
+    return await run(context, services, place);
+  } finally {
+    await lock?.release();
+  }
+};
+
+async function run(context: CommandContext, services: readonly string[], place: FabricPlace): Promise<ExitCode> {
+  const { out, signal } = context;
   const { config, namespace, servers } = place;
   const log = createLog({ level: config.log_level === 'info' ? 'warn' : config.log_level, service: 'serve' });
   const creds = await credsOfService(place);
@@ -48,14 +61,27 @@ export const serve: CommandRun = async (context, _, options) => {
   }
   if (escalation === undefined) return exitCodes.done;
   throw new FabricError('UNAVAILABLE', escalation);
-};
+}
 
-/** A fabric has one witness, which belongs to the database of its data directory: it runs in `up`. */
-function requireAddable(service: string): void {
-  const addable = serviceNames.filter((name) => name !== 'witness');
-  if (addable.includes(service)) return;
-  const message = `--services: no service ${JSON.stringify(service)} can be added; use ${addable.join(', ')}`;
+function requireKnown(service: string): void {
+  if (serviceNames.includes(service)) return;
+  const message = `--services: there is no service ${JSON.stringify(service)}; use ${serviceNames.join(', ')}`;
   throw new FabricError('INVALID_REQUEST', message);
+}
+
+/**
+ * A further witness has a database of its own, in a data directory of its own: that of the fabric has the first one.
+ * @throws FabricError INVALID_REQUEST, CONFLICT when another process uses the directory
+ */
+async function lockForWitness({ config, servers, file }: FabricPlace): Promise<DataDirLock> {
+  if (file) {
+    throw new FabricError(
+      'INVALID_REQUEST',
+      `the witness of ${config.data_dir} runs in \`infrafabric up\`; a further one keeps a database of its own: name the fabric with --servers ${servers.join(',')} and --creds, and an empty folder with --data-dir`,
+    );
+  }
+  await mkdir(config.data_dir, { recursive: true, mode: 0o700 });
+  return await lockDataDir(config.data_dir);
 }
 
 /** Of `--creds`, else made from the keys of the data directory. @throws FabricError UNAUTHORIZED for those of a swarm */

@@ -16,10 +16,8 @@ export const status: CommandRun = async (context) => {
   return exitCodes.done;
 };
 
-function show(
-  out: Output,
-  { namespace, servers, pid, version, started_at, nodes, streams, services, tasks, swarms, witness_lag }: FabricStatus,
-): void {
+function show(out: Output, status: FabricStatus): void {
+  const { namespace, servers, pid, version, started_at, nodes, streams, services, tasks, swarms } = status;
   const process = pid === null ? '' : `, process ${pid}, version ${version}, since ${formatTime(started_at)}`;
   out.line(`fabric ${namespace} at ${servers.join(', ')}${process}`);
   out.line('');
@@ -50,7 +48,25 @@ function show(
   out.line('');
   out.line(`tasks:    ${counts(tasks)}`);
   out.line(`swarms:   ${counts(swarms)}`);
-  out.line(`witness:  ${witness_lag === 0 ? 'has everything' : `${witness_lag} messages behind`}`);
+  out.line(`witness:  ${witnessLine(status)}`);
+  for (const line of troubleLines(status)) out.line(line);
+}
+
+function witnessLine({ witness_lag, witnesses }: FabricStatus): string {
+  const behind = witness_lag === 0 ? 'has everything' : `${witness_lag} messages behind`;
+  const present = witnesses.filter(({ present }) => present);
+  if (present.length === 0) return `${behind}; no witness is there, the log keeps what it will store`;
+  if (present.length === 1) return behind;
+  return `${behind}; ${present.map(({ id, lag }) => `${id} ${lag === 0 ? 'has everything' : `${lag} behind`}`).join(', ')}`;
+}
+
+/** What keeps witnesses from storing. */
+function troubleLines({ audited, witnesses }: FabricStatus): string[] {
+  const lines = witnesses
+    .filter((witness) => witness.audited === false)
+    .map(({ place, reason, since }) => `${place ?? 'a witness'} cannot store since ${formatTime(since)}: ${reason}`);
+  if (!audited) lines.unshift('UNAUDITED: nothing is changed until a witness can store again');
+  return lines;
 }
 
 function counts(of: Readonly<Record<string, number>>): string {
