@@ -3,7 +3,7 @@
  * task. It is compared with what the board and the workers said, which came another way.
  */
 import { openReadOnly } from '../witness/read-only.ts';
-import { type Verification, verifyDatabase } from '../witness/verify.ts';
+import { type Verification, verifyDatabase } from '../witness/verify/verify.ts';
 
 /** A transition of a task, as the witness has it. */
 export interface Witnessed {

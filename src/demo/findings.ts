@@ -1,9 +1,10 @@
 /** What a demo has shown, as one document: who did what, what was killed, the report about the directory, the audit. */
-import type { ChainReport } from '../witness/chain-check.ts';
+import type { ChainReport } from '../witness/verify/chain-check.ts';
 import type { Witnessed } from './audit.ts';
 import { recheckTaskId, summariseTaskId } from './board.ts';
 import type { LeaderKill } from './leader-kill.ts';
 import type { FolderMeasure, Summary } from './measure.ts';
+import type { OfflineReceipt } from './offline-receipt.ts';
 import type { Race } from './race.ts';
 import type { DemoResult, DemoTimes } from './run.ts';
 import type { Recheck } from './work.ts';
@@ -62,6 +63,7 @@ export interface Findings {
     /** Tasks with another number of COMPLETE transitions than one. */
     readonly not_completed_once: readonly string[];
   };
+  readonly receipt: OfflineReceipt;
   readonly times_ms: DemoTimes & { readonly total: number };
   /** Where everything can be looked at, when it was kept. */
   readonly data_dir: string | null;
@@ -71,7 +73,7 @@ export function findingsOf(
   result: DemoResult,
   about: { directory: string; totalMs: number; leaseMs: number; dataDir: string | null },
 ): Findings {
-  const { tasks, report, recheck, audit, times, race, leader_kill, worker_kill } = result;
+  const { tasks, report, recheck, audit, receipt, times, race, leader_kill, worker_kill } = result;
   const { rows, verification } = audit;
   const of = (task_id: string) => rows.filter(({ actor_id }) => actor_id === task_id);
   const completions = rows.filter(({ event }) => event === 'COMPLETE');
@@ -98,6 +100,7 @@ export function findingsOf(
       transitions: countBy(rows.map(({ event }) => event)),
       not_completed_once: notOnce.map(({ task_id }) => task_id),
     },
+    receipt,
     times_ms: { ...times, total: Math.round(about.totalMs) },
     data_dir: about.dataDir,
   };
@@ -162,6 +165,10 @@ function notShown(found: Omit<Findings, 'ok' | 'not_shown'>): string[] {
       'the task of the killed worker was not reclaimed',
     ],
     [witness.ok, 'the witness database does not verify'],
+    [
+      found.receipt.verified,
+      `the receipt of ${found.receipt.task_id} does not verify: ${found.receipt.errors.join('; ')}`,
+    ],
   ];
   return checks.flatMap(([shown, otherwise]) => (shown ? [] : [otherwise]));
 }

@@ -31,6 +31,8 @@ export function presentFindings(out: Output, findings: Findings): void {
   presentReport(out, findings);
   out.line('');
   presentWitness(out, findings);
+  out.line('');
+  presentReceipt(out, findings);
   const { fabric, race, import: importing, work, stop, verify, total } = times_ms;
   out.line('');
   out.line(
@@ -70,6 +72,15 @@ function presentWitness(out: Output, { witness, tasks }: Findings): void {
   );
 }
 
+function presentReceipt(out: Output, { receipt }: Findings): void {
+  const { task_id, entries, bytes, key, verified, errors, command } = receipt;
+  out.line(
+    `Receipt of ${task_id}: ${count(entries, 'entry', 'entries')} with proofs, ${bytes} bytes, signed by ${key}; ${verified ? 'verified' : 'NOT VERIFIED'} by a process that had the receipt and the public key, nothing else. Do it yourself:`,
+  );
+  out.line(`  ${command}`);
+  for (const error of errors.slice(0, mostErrors)) out.line(`    ${error}`);
+}
+
 function presentReport(out: Output, { directory, report, recheck }: Findings): void {
   const { folders, files, lines, bytes, binary_files, unreadable_files } = report;
   const others = [
@@ -95,6 +106,6 @@ function presentReport(out: Output, { directory, report, recheck }: Findings): v
   out.table([{ key: 'folder', title: 'largest folders' }, { key: 'lines' }, { key: 'bytes' }], report.largest_folders);
 }
 
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+function count(number: number, noun: string, plural = `${noun}s`): string {
+  return `${number} ${number === 1 ? noun : plural}`;
 }

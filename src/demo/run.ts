@@ -18,6 +18,7 @@ import { type BoardTask, recheckTaskId, summariseTaskId } from './board.ts';
 import { BoardWatch } from './board-watch.ts';
 import { killLeader, type LeaderKill, nodeIsBack } from './leader-kill.ts';
 import type { Summary } from './measure.ts';
+import { type OfflineReceipt, takeReceipt } from './offline-receipt.ts';
 import type { Progress } from './progress.ts';
 import { holdRace, type Race } from './race.ts';
 import type { Stage } from './stage.ts';
@@ -33,6 +34,8 @@ export interface DemoOptions {
   readonly board: readonly BoardTask[];
   /** One process each; at least two. */
   readonly swarmIds: readonly string[];
+  /** Where the receipt and the public key stay. */
+  readonly receiptDir: string;
   readonly log: Log;
   readonly progress: Progress;
   readonly signal: AbortSignal;
@@ -55,6 +58,7 @@ export interface DemoTimes {
   /** From then to the last completion, kills included. */
   readonly work: number;
   readonly stop: number;
+  /** The database, and the receipt in a process of its own. */
   readonly verify: number;
 }
 
@@ -71,6 +75,7 @@ export interface DemoResult extends Acts {
   readonly report: Summary;
   readonly recheck: Recheck;
   readonly audit: Audit;
+  readonly receipt: OfflineReceipt;
   readonly times: DemoTimes;
 }
 
@@ -131,7 +136,11 @@ class DemoRun {
     await this.#timed('stop', async () => await this.release());
     this.#signal.throwIfAborted();
     progress.say('verifying the witness database');
-    const audit = await this.#timed('verify', async () => auditWitness(witnessPath(config.data_dir)));
+    const database = witnessPath(config.data_dir);
+    const [audit, receipt] = await this.#timed('verify', async () => [
+      auditWitness(database),
+      await takeReceipt(database, config.data_dir, recheckTaskId, this.#options.receiptDir, this.#signal),
+    ]);
     return {
       ...acts,
       tasks,
@@ -143,6 +152,7 @@ class DemoRun {
         handed_out: this.#tallies.get(swarmId)!.of('claimed'),
       })),
       audit,
+      receipt,
       times: this.#times,
     };
   }

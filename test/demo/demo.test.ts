@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execSync, spawn, spawnSync } from 'node:child_process';
 import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { obtainServer } from '../../src/cluster/binary.ts';
 import type { Findings } from '../../src/demo/findings.ts';
 import { packageRoot } from '../../src/package-root.ts';
-import { verifyDatabase } from '../../src/witness/verify.ts';
+import { verifyDatabase } from '../../src/witness/verify/verify.ts';
 import { ended } from '../support/child.ts';
 import { tempDir, until } from '../support/temp.ts';
 import { descendants, runs } from './processes.ts';
@@ -16,8 +17,13 @@ let root: Awaited<ReturnType<typeof tempDir>>;
 /** What is measured, and where the demo puts its temporary files. */
 let tree: string;
 let temporary: string;
+/** The nats-server, so that the cache may be another. */
+let server: string;
 const started: ChildProcess[] = [];
 
+beforeAll(async () => {
+  server = (await obtainServer()).path;
+});
 beforeEach(async () => {
   root = await tempDir();
   tree = join(root.path, 'tree');
@@ -61,6 +67,8 @@ function startDemo(...args: string[]): Run {
     TMPDIR: temporary,
     IF_SERVERS: 'nats://127.0.0.1:1',
     IF_DATA_DIR: join(root.path, 'other'),
+    IF_CACHE_DIR: join(root.path, 'cache'),
+    IF_NATS_SERVER: server,
   };
   const child = spawn(process.execPath, [program, 'demo', ...args], {
     env,
@@ -192,6 +200,26 @@ describe('the demo', () => {
     ]);
     expectEverythingShown(findings);
     expect(await readdir(temporary)).toEqual([]);
+  });
+
+  it('ends with a receipt that the command it prints verifies, when nothing of the fabric is left', async () => {
+    await plant(3);
+    const run = startDemo('--dir', tree);
+    expect(await run.end, run.stderr()).toBe(0);
+    expect(run.stdout()).toMatch(
+      /^Receipt of recheck: \d+ entries with proofs, .* signed by SHA256:\S+; verified by a process/m,
+    );
+    const command = /^ {2}(node .* witness verify-receipt .*)$/m.exec(run.stdout())![1]!;
+    expect(await readdir(temporary)).toEqual([]);
+    const bare = { cwd: root.path, env: { PATH: process.env['PATH'] ?? '' } };
+    expect(execSync(command, { ...bare, encoding: 'utf8' })).toMatch(/recheck[\s\S]*verified/);
+
+    const [, receipt = '', key = ''] = /verify-receipt (\S+) --key (\S+)/.exec(command)!;
+    const altered = join(root.path, 'altered.json');
+    await writeFile(altered, (await readFile(receipt, 'utf8')).replace('LEASE_EXPIRED', 'LEASE_RENEWED'));
+    const check = spawnSync('sh', ['-c', command.replace(receipt, altered)], bare);
+    expect(key).toMatch(/witness\.pub$/);
+    expect(check.status).toBe(1);
   });
 
   it('reports another number when a file has changed, and keeps its folder when asked to', async () => {

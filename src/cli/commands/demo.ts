@@ -1,6 +1,6 @@
 /**
  * `infrafabric demo`: the whole story in well under a minute. Its fabric lives in a temporary folder that is removed at the end;
- * also when it is interrupted, no process and no file is left.
+ * also when it is interrupted, no process and no file is left. Only a receipt and a public key stay, in the cache.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -61,6 +61,7 @@ export const demo: CommandRun = async ({ out, resolve, signal }, _args, options)
       config: demoConfig(config, dataDir),
       board,
       swarmIds: swarmIds.slice(0, workers),
+      receiptDir: join(config.cache_dir, 'demo'),
       log,
       progress,
       signal,
