@@ -29,6 +29,10 @@ try {
     liveness_ms: 30_000,
     archive_after_ms: 3_600_000,
     mailbox_max_age_ms: 604_800_000,
+    checkpoint_every_ms: 0,
+    checkpoint_file: undefined,
+    witness_retain_ms: 0,
+    redact_keys: [],
   };
   const coordinator = await Coordinator.start({ nc, namespace: cluster.namespace, log: cluster.log, settings });
   await coordinator.swarms.register(swarm, { capabilities: ['bench:claim'], cost_per_hour: 0 });

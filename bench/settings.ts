@@ -11,5 +11,9 @@ export function benchSettings(dataDir: string): ServiceSettings {
     max_cost_per_task: 10,
     archive_after_ms: 3_600_000,
     mailbox_max_age_ms: 604_800_000,
+    checkpoint_every_ms: 0,
+    checkpoint_file: undefined,
+    witness_retain_ms: 0,
+    redact_keys: [],
   };
 }
