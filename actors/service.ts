@@ -26,6 +26,14 @@ export interface ServiceSettings {
   readonly archive_after_ms: number;
   /** How long a mailbox message may stay unacknowledged, milliseconds. */
   readonly mailbox_max_age_ms: number;
+  /** How often the witness signs a checkpoint, milliseconds; 0: only at its end and on demand. */
+  readonly checkpoint_every_ms: number;
+  /** Where each checkpoint is appended besides the data directory. */
+  readonly checkpoint_file: string | undefined;
+  /** Entries of the witness older than this are pruned, milliseconds; 0: never. */
+  readonly witness_retain_ms: number;
+  /** Names of fields whose values never reach a record. */
+  readonly redact_keys: readonly string[];
 }
 
 export interface RunningService {

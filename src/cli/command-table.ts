@@ -1,5 +1,6 @@
 /** The commands of `infrafabric`, in the order of its help. */
-import type { CommandOption, CommandSpec } from './program.ts';
+import { type CommandOption, type CommandSpec, pageOptions as page } from './program.ts';
+import { witnessCommands } from './witness-commands.ts';
 
 /** The first words of commands of two words. */
 export const topics: Readonly<Record<string, string>> = {
@@ -13,10 +14,6 @@ const asSwarm: CommandOption = {
   flags: '--swarm <ID>',
   description: 'act as this swarm, with the keys of the data directory',
 };
-const page: readonly CommandOption[] = [
-  { flags: '--limit <N>', description: 'how many at most, 1 to 1000 (default: 100)' },
-  { flags: '--cursor <CURSOR>', description: 'go on after the page before' },
-];
 
 export const commands: readonly CommandSpec[] = [
   {
@@ -36,6 +33,11 @@ export const commands: readonly CommandSpec[] = [
       'archive_after_ms',
       'mailbox_max_age_ms',
       'max_log_bytes',
+      'restore',
+      'checkpoint_every_ms',
+      'checkpoint_file',
+      'witness_retain_ms',
+      'redact_keys',
       'cache_dir',
     ],
     lifetime: 'service',
@@ -45,7 +47,17 @@ export const commands: readonly CommandSpec[] = [
     usage: 'serve',
     description: 'add services to a running fabric, in this process, and stay in the foreground',
     example: 'serve --services coordinator',
-    settings: ['lease_ms', 'liveness_ms', 'min_capability_match', 'archive_after_ms', 'mailbox_max_age_ms'],
+    settings: [
+      'lease_ms',
+      'liveness_ms',
+      'min_capability_match',
+      'archive_after_ms',
+      'mailbox_max_age_ms',
+      'checkpoint_every_ms',
+      'checkpoint_file',
+      'witness_retain_ms',
+      'redact_keys',
+    ],
     options: [{ flags: '--services <NAME,...>', description: 'which services (default: coordinator)' }],
     lifetime: 'service',
     load: async () => (await import('./commands/serve.ts')).serve,
@@ -79,6 +91,11 @@ export const commands: readonly CommandSpec[] = [
       'archive_after_ms',
       'mailbox_max_age_ms',
       'max_log_bytes',
+      'restore',
+      'checkpoint_every_ms',
+      'checkpoint_file',
+      'witness_retain_ms',
+      'redact_keys',
       'cache_dir',
     ],
     load: async () => (await import('./commands/doctor.ts')).doctor,
@@ -257,32 +274,5 @@ export const commands: readonly CommandSpec[] = [
     ],
     load: async () => (await import('./commands/watch.ts')).watch,
   },
-  {
-    usage: 'witness query',
-    description: 'search the history; needs no cluster',
-    example: 'witness query --kind task --id review-pr-123 --since 1h',
-    options: [
-      { flags: '--since <TIME>', description: 'from: ISO 8601, milliseconds since 1970, or how long ago, such as 15m' },
-      { flags: '--until <TIME>', description: 'to, inclusive, in the same forms' },
-      { flags: '--swarm <ID>', description: 'entries of this swarm' },
-      { flags: '--event <EVENT>', description: 'this event, such as CLAIM' },
-      { flags: '--component <NAME>', description: 'entries of this component' },
-      { flags: '--trace <ID>', description: 'entries of this trace' },
-      { flags: '--kind <KIND>', description: 'actors of this kind' },
-      { flags: '--id <ID>', description: 'actors of this id' },
-      { flags: '--order <ORDER>', description: 'asc or desc, by time (default: asc)' },
-      ...page,
-      { flags: '--db <FILE>', description: 'the witness database (default: witness.db of the data directory)' },
-    ],
-    load: async () => (await import('./commands/witness.ts')).query,
-  },
-  {
-    usage: 'witness verify',
-    description: 'verify the history; needs no cluster. Exit code 1 when it has faults, 3 when it cannot be read',
-    example: 'witness verify --db copy-of-witness.db --json',
-    options: [
-      { flags: '--db <FILE>', description: 'the witness database (default: witness.db of the data directory)' },
-    ],
-    load: async () => (await import('./commands/witness.ts')).verify,
-  },
+  ...witnessCommands,
 ];

@@ -37,6 +37,12 @@ export interface CommandOption {
   readonly required?: boolean;
 }
 
+/** Of commands that answer page by page. */
+export const pageOptions: readonly CommandOption[] = [
+  { flags: '--limit <N>', description: 'how many at most, 1 to 1000 (default: 100)' },
+  { flags: '--cursor <CURSOR>', description: 'go on after the page before' },
+];
+
 export interface CommandSpec {
   /** The words of the command, in lower case, then its arguments, such as `task show <TASK_ID>`. */
   readonly usage: string;

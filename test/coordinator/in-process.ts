@@ -49,6 +49,10 @@ export async function startFabric(options: { nodes?: 1 | 3 } = {}): Promise<Test
       liveness_ms: 30_000,
       archive_after_ms: 3_600_000,
       mailbox_max_age_ms: 604_800_000,
+      checkpoint_every_ms: 0,
+      checkpoint_file: undefined,
+      witness_retain_ms: 0,
+      redact_keys: [],
       ...settings,
     },
   });
