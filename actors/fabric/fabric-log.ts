@@ -2,7 +2,6 @@
  * Brings the log of a fabric to the point where its services may write: streams, an epoch, and, where a cluster without
  * memory meets a witness that remembers, what it remembers.
  */
-
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
