@@ -9,7 +9,7 @@ import { systemClock } from '../../src/clock.ts';
 import { openMailboxGate } from '../../src/identity/mailbox-gate.ts';
 import { Redactor } from '../../src/redaction.ts';
 import type { ActorStore } from '../../src/store/actor-store.ts';
-import { AuditedLog, AuditGate } from '../../src/store/audit-gate.ts';
+import { AuditGate } from '../../src/store/audit-gate.ts';
 import { readEpoch } from '../../src/store/epoch.ts';
 import { watchEpoch } from '../../src/store/epoch-watch.ts';
 import { follow } from '../../src/store/follower.ts';
@@ -54,7 +54,7 @@ export class Coordinator implements RunningService {
     this.#timers = new NatsTimers({ nc, namespace, log });
     this.#audit = AuditGate.open(nc, namespace);
     this.#core = new CoordinatorCore({
-      records: new AuditedLog(new GroupCommit(new NatsRecordLog(nc, namespace, { epoch })), this.#audit),
+      records: new GroupCommit(new NatsRecordLog(nc, namespace, { epoch, permit: () => this.#audit.requireAudited() })),
       timers: this.#timers,
       registers: new NatsRegisters(nc, namespace),
       log,

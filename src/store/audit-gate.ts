@@ -4,11 +4,9 @@
  * cannot store closes the gate until it, or another one, can.
  */
 import type { NatsConnection, Subscription } from '@nats-io/nats-core';
-import type { ActorRef } from '../../machines/address.ts';
 import { FabricError } from '../errors.ts';
 import type { Namespace } from '../namespace.ts';
 import { type AuditNotice, auditSubject, noticeEveryMs, readNotice } from './audit-notice.ts';
-import type { Appended, RecordLog, StoredRecord, Write } from './record-log.ts';
 
 /** How long what a witness said of itself holds, milliseconds. */
 const holdsMs = 5 * noticeEveryMs;
@@ -72,33 +70,5 @@ export class AuditGate {
 
   close(): void {
     this.#subscription?.unsubscribe();
-  }
-}
-
-/** A record log that takes nothing while the fabric is unaudited. Reading goes on. */
-export class AuditedLog implements RecordLog {
-  readonly #log: RecordLog;
-  readonly #gate: AuditGate;
-
-  constructor(log: RecordLog, gate: AuditGate) {
-    this.#log = log;
-    this.#gate = gate;
-  }
-
-  async read(ref: ActorRef): Promise<StoredRecord | undefined> {
-    return await this.#log.read(ref);
-  }
-
-  async lastRevision(kind: string): Promise<number> {
-    return await this.#log.lastRevision(kind);
-  }
-
-  history(ref: ActorRef): AsyncIterable<StoredRecord> {
-    return this.#log.history(ref);
-  }
-
-  async append(writes: readonly Write[], deadline: number): Promise<Appended> {
-    this.#gate.requireAudited();
-    return await this.#log.append(writes, deadline);
   }
 }

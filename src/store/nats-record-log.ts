@@ -26,6 +26,8 @@ export interface NatsRecordLogOptions {
   maxRecordBytes?: number;
   /** The epoch that the writer knows: nothing is written to a log of another one, however it came to be there. */
   epoch?: Epoch;
+  /** Asked before each commit begins; nothing of it is written when this throws, and that is the answer. */
+  permit?: () => void;
 }
 
 interface Prepared {
@@ -57,6 +59,7 @@ export class NatsRecordLog implements RecordLog {
   readonly #attemptTimeoutMs: number;
   readonly #maxRecordBytes: number;
   readonly #gate: EpochGate | undefined;
+  readonly #permit: () => void;
 
   constructor(nc: NatsConnection, ns: Namespace, options: NatsRecordLogOptions = {}) {
     this.#nc = nc;
@@ -65,6 +68,7 @@ export class NatsRecordLog implements RecordLog {
     this.#maxRecordBytes = options.maxRecordBytes ?? maxRecordBytes;
     this.#reader = new StreamReader(nc, ns.actorsStream, { attemptTimeoutMs: this.#attemptTimeoutMs });
     this.#gate = options.epoch && new EpochGate(nc, ns, options.epoch);
+    this.#permit = options.permit ?? (() => {});
   }
 
   async read(ref: ActorRef): Promise<StoredRecord | undefined> {
@@ -88,6 +92,7 @@ export class NatsRecordLog implements RecordLog {
   }
 
   async append(writes: readonly Write[], deadline: number): Promise<Appended> {
+    this.#permit();
     const prepared = this.#prepare(writes);
     let inDoubt = false;
     for (let attempt = 0; ; attempt++) {
