@@ -74,6 +74,15 @@ describe.skipIf(refusal !== undefined)(`a witness on a small disk${refusal ? ` (
     throw new Error('nothing was refused');
   }
 
+  async function changesAreTaken(): Promise<void> {
+    const taken = async () =>
+      await create().then(
+        () => true,
+        () => false,
+      );
+    await until('changes are taken again', taken);
+  }
+
   async function everythingIsStored(): Promise<void> {
     await until('everything is stored', async () => stored() >= (await lastSeq()));
     const { ok, chains } = verifyDatabase(database());
@@ -108,14 +117,7 @@ describe.skipIf(refusal !== undefined)(`a witness on a small disk${refusal ? ` (
     expect((await alpha.request<{ entries: unknown[] }>('witness', 'query', {})).entries.length).toBeGreaterThan(0);
 
     disk.free();
-    await until(
-      'changes are taken again',
-      async () =>
-        await create().then(
-          () => true,
-          () => false,
-        ),
-    );
+    await changesAreTaken();
     await everythingIsStored();
     expect(await operator.request('witness', 'status')).toMatchObject({ audited: true, reason: null });
   });
@@ -138,14 +140,7 @@ describe.skipIf(refusal !== undefined)(`a witness on a small disk${refusal ? ` (
     expect((await refused()).message).toMatch(/EROFS|can only be read/);
     disk.remount('rw');
     await second;
-    await until(
-      'changes are taken again',
-      async () =>
-        await create().then(
-          () => true,
-          () => false,
-        ),
-    );
+    await changesAreTaken();
     await everythingIsStored();
   });
 
@@ -158,14 +153,7 @@ describe.skipIf(refusal !== undefined)(`a witness on a small disk${refusal ? ` (
     expect(performance.now() - startedAt).toBeLessThan(6_000);
     disk.free();
     await startWitness();
-    await until(
-      'changes are taken again',
-      async () =>
-        await create().then(
-          () => true,
-          () => false,
-        ),
-    );
+    await changesAreTaken();
     await everythingIsStored();
   });
 });
