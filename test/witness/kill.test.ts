@@ -154,7 +154,8 @@ it(`keeps one whole chain through ${kills} kills`, async () => {
   }
   stopping.abort();
   await writing;
-  expect(grew).toBeGreaterThan(kills / 10);
+  // Of those that were killed after they had begun, at least half had stored something.
+  expect(grew).toBeGreaterThanOrEqual(kills / 4);
   next.send(instructions);
   const total = await lastSeqs();
   await until('everything is stored', () => count('killed') >= total, 60_000);
