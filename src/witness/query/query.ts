@@ -55,18 +55,21 @@ interface Condition {
 export function queryEntries(sqlite: Sqlite.Database, filter: QueryFilter): QueryPage {
   const limit = limitOf(filter);
   const rows = read(sqlite, filter, limit + 1);
-  const page = rows.slice(0, limit);
-  const last = page[page.length - 1];
-  return {
-    entries: page.map((row) => ({ ...row, payload: JSON.parse(row.payload) as Json })),
-    cursor: rows.length > limit && last ? writeCursor(orderOf(filter), last) : null,
-  };
+  const entries = rows.slice(0, limit).map(entryOf);
+  const last = entries.at(-1);
+  return { entries, cursor: rows.length > limit && last ? writeCursor(orderOf(filter), last) : null };
 }
 
-function read(sqlite: Sqlite.Database, filter: QueryFilter, limit: number): Entry[] {
+/** The values of a row in the order of the columns. */
+type Row = readonly unknown[];
+
+function read(sqlite: Sqlite.Database, filter: QueryFilter, limit: number): Row[] {
   try {
     const { sql, values } = planQuery(sqlite, filter);
-    return sqlite.prepare<unknown[], Entry>(sql).all(...values, limit);
+    return sqlite
+      .prepare<unknown[], Row>(sql)
+      .raw()
+      .all(...values, limit);
   } catch (error) {
     if (error instanceof FabricError) throw error;
     throw new FabricError(
@@ -76,6 +79,30 @@ function read(sqlite: Sqlite.Database, filter: QueryFilter, limit: number): Entr
       { cause: error },
     );
   }
+}
+
+/** Written out: objects that the driver makes take longer to read than the rows. */
+function entryOf(row: Row): QueriedEntry {
+  const [chain, seq, timestamp, component, event, swarm_id, kind, actor_id, n, trace_id, text, ...more] = row;
+  return {
+    chain,
+    seq,
+    timestamp,
+    component,
+    event,
+    swarm_id,
+    kind,
+    actor_id,
+    n,
+    trace_id,
+    payload: JSON.parse(text as string) as Json,
+    tokens_in: more[0],
+    tokens_out: more[1],
+    cost_usd: more[2],
+    model: more[3],
+    prev_hash: more[4],
+    content_hash: more[5],
+  } as QueriedEntry;
 }
 
 /** The statement of a query; its last parameter is the number of rows. */
