@@ -3,7 +3,7 @@
  * restore between them, beside the bare commit of as many records. `node dist/bench/restore.js [ENTRIES]`, by default
  * 1,000,000.
  */
-import { join } from 'node:path';
+
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
 import type { Namespace } from '../src/namespace.ts';
@@ -14,6 +14,7 @@ import { restoreLog } from '../src/store/restore.ts';
 import { RestoreSource } from '../src/store/restore-source.ts';
 import { ensureStreams } from '../src/store/streams.ts';
 import { WitnessDatabase } from '../src/witness/database.ts';
+import { witnessPath } from '../src/witness/files.ts';
 import { startBenchCluster } from './bench-cluster.ts';
 import { rounded } from './measure.ts';
 import { chain, messagesFrom } from './witness-messages.ts';
@@ -27,7 +28,7 @@ const mostBare = 50_000;
 const cluster = await startBenchCluster({ maxLogBytes });
 try {
   const { dataDir, namespace } = cluster;
-  const path = join(dataDir, 'witness.db');
+  const path = witnessPath(dataDir);
   const head = fill(path);
   const nc = await cluster.connect();
   const floor = await bareCommits(nc, namespace, path);

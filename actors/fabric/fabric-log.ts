@@ -2,7 +2,6 @@
  * Brings the log of a fabric to the point where its services may write: streams, an epoch, and, where a cluster without
  * memory meets a witness that remembers, what it remembers.
  */
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/nats-core';
@@ -13,6 +12,7 @@ import { type BegunEpoch, establishEpoch, type KnownPast, openEpoch, strayStream
 import { holdsActors, type Restoration, restoreLog } from '../../src/store/restore.ts';
 import { ensureStreams } from '../../src/store/streams.ts';
 import type { Epoch } from '../../src/witness/epoch.ts';
+import { witnessPath } from '../../src/witness/files.ts';
 import { TrustedKeys, trustedKeysOf } from '../../src/witness/proofs/trusted-keys.ts';
 import { hasStored, knownPast } from './known-past.ts';
 
@@ -40,7 +40,7 @@ export interface OpenedLog {
 /** Resolves when the epoch is open. @throws FabricError UNAVAILABLE, CONFLICT; or what `signal` was aborted with */
 export async function openLog(options: FabricLogOptions): Promise<OpenedLog> {
   const { config, namespace, nc, onProgress } = options;
-  const path = join(config.data_dir, 'witness.db');
+  const path = witnessPath(config.data_dir);
   const past = knownPast(path, namespace);
   const { epoch, opened } = await begun(options, past);
   if (!epoch.restoring) return { epoch };
@@ -112,7 +112,7 @@ async function refuseHalf({ nc, namespace }: FabricLogOptions, { epoch }: Epoch)
 
 /** Resolves when the witness has stored the beginning of the epoch. */
 async function storedBy({ config, namespace, signal }: FabricLogOptions, epoch: number): Promise<void> {
-  const path = join(config.data_dir, 'witness.db');
+  const path = witnessPath(config.data_dir);
   const until = Date.now() + witnessMs;
   while (!hasStored(path, namespace, epoch)) {
     if (Date.now() > until)

@@ -3,16 +3,18 @@
  * database, in `DIR/checkpoints.jsonl`, in a further file if one is configured, and is published on the bus, so that a head
  * is known where this data directory cannot be altered with it.
  */
-import { join } from 'node:path';
 import type { NatsConnection } from '@nats-io/nats-core';
 import { FabricError } from '../../src/errors.ts';
 import type { Log } from '../../src/log.ts';
 import type { Namespace } from '../../src/namespace.ts';
 import { Rounds } from '../../src/rounds.ts';
 import { checkpointSubject } from '../../src/store/audit-notice.ts';
+import { chainsOf, hasTable } from '../../src/witness/contents.ts';
 import type { WitnessDatabase } from '../../src/witness/database.ts';
+import { checkpointsFile } from '../../src/witness/files.ts';
 import { appendCheckpoint, type Checkpoint, issueCheckpoint } from '../../src/witness/proofs/checkpoint.ts';
 import { openSigningKey } from '../../src/witness/proofs/signing-key.ts';
+import { chainEnd, prunedPart } from '../../src/witness/proofs/tree-tiles.ts';
 
 export interface CheckpointsOptions {
   readonly nc: NatsConnection;
@@ -25,11 +27,6 @@ export interface CheckpointsOptions {
   readonly file: string | undefined;
   readonly onSigned: () => void;
   readonly log: Log;
-}
-
-/** The checkpoints of a data directory, one a line. */
-export function checkpointsFile(dataDir: string): string {
-  return join(dataDir, 'checkpoints.jsonl');
 }
 
 export class Checkpoints {
@@ -92,15 +89,15 @@ export class Checkpoints {
   }
 
   #heads(): string {
-    const { database } = this.#options;
-    return headsText(database.chains().map((chain) => [chain, database.head(chain)?.last_seq ?? 0]));
+    const { sqlite } = this.#options.database;
+    const lastOf = (chain: string) => chainEnd(sqlite, chain, prunedPart(sqlite, chain))?.seq ?? 0;
+    return headsText(chainsOf(sqlite).map((chain) => [chain, lastOf(chain)]));
   }
 }
 
 /** The heads that the newest checkpoint in the database is of, as an earlier process left it. */
 function signedBefore({ sqlite }: WitnessDatabase): string {
-  const table = sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'checkpoints'").get();
-  if (!table) return '';
+  if (!hasTable(sqlite, 'checkpoints')) return '';
   const rows = sqlite
     .prepare<[], { chain: string; seq: number }>('SELECT chain, max(seq) AS seq FROM checkpoints GROUP BY chain')
     .all();

@@ -6,11 +6,11 @@ import { randomBytes } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type Sqlite from 'better-sqlite3';
+import { hasTable } from '../../src/witness/contents.ts';
 
 /** The id that the database holds, 8 hex digits; undefined when no witness has opened it. */
 export function readWitnessId(sqlite: Sqlite.Database): string | undefined {
-  const table = sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'meta'").get();
-  return table ? metaOf(sqlite, 'witness_id') : undefined;
+  return hasTable(sqlite, 'meta') ? metaOf(sqlite, 'witness_id') : undefined;
 }
 
 /** The id of the witness of this file, made when it has none. @throws SqliteError when it cannot be stored */

@@ -3,7 +3,7 @@
  * trimmed behind what every witness has stored.
  */
 import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { Responder } from '../../src/bus/responder.ts';
 import { Redactor } from '../../src/redaction.ts';
@@ -12,6 +12,7 @@ import { readStartedEpoch } from '../../src/store/epoch.ts';
 import { type EpochWatch, requireEpoch, watchEpoch } from '../../src/store/epoch-watch.ts';
 import { Journal } from '../../src/store/journal.ts';
 import { formatChain } from '../../src/witness/chain-name.ts';
+import { witnessPath } from '../../src/witness/files.ts';
 import { PruneRounds } from '../../src/witness/prune/rounds.ts';
 import type { RunningService, ServiceContext } from '../service.ts';
 import { AuditState } from './audit-state.ts';
@@ -23,11 +24,6 @@ import { Tail } from './tail.ts';
 import { consumerOf, trimLimit, witnessesOf } from './witness-consumers.ts';
 import { WitnessMetrics } from './witness-metrics.ts';
 import { factRequests, type WitnessFacts, witnessRequests } from './witness-requests.ts';
-
-/** Where the witness database of a data directory is. */
-export function witnessPath(dataDir: string): string {
-  return join(dataDir, 'witness.db');
-}
 
 /** How long a stop waits for what is in the streams to be stored, milliseconds. */
 const drainMs = 5_000;

@@ -2,6 +2,7 @@
  * The checks of `infrafabric doctor`. Each says what it found; one that failed says what to do. What cannot be checked,
  * because nothing runs or nothing is there yet, is skipped with the reason.
  */
+
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
@@ -9,6 +10,7 @@ import { obtainServer } from '../cluster/binary.ts';
 import { isPortFree } from '../cluster/ports.ts';
 import { checkServers } from '../cluster/requirements.ts';
 import type { Config } from '../config/settings.ts';
+import { witnessPath } from '../witness/files.ts';
 import { trustedKeysOf } from '../witness/proofs/trusted-keys.ts';
 import { verifyDatabase } from '../witness/verify/verify.ts';
 import { type FabricPlace, findFabric, isRunning, withFabric } from './fabric-session.ts';
@@ -224,7 +226,7 @@ async function audit(context: CommandContext, running: boolean): Promise<Found> 
 }
 
 async function witness({ data_dir }: Config): Promise<Found> {
-  const path = join(data_dir, 'witness.db');
+  const path = witnessPath(data_dir);
   const status = await stat(path).catch(() => undefined);
   if (!status) return skipped('there is no witness.db yet');
   if (status.size > quickVerifyBytes) return skipped(`${path} is large; run \`infrafabric witness verify\``);

@@ -1,13 +1,13 @@
-/** Which witness database a command is about, whether it is the data directory's own, and which keys are trusted. */
-import { accessSync, constants, existsSync, readFileSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+/** Which witness database a command is about, and whether it is the data directory's own, in which its key may write. */
+import { accessSync, constants, existsSync, realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type Sqlite from 'better-sqlite3';
 import { FabricError } from '../errors.ts';
 import { WitnessDatabase } from '../witness/database.ts';
-import { readTrustedKeys, type TrustedKeys, trustedKeysOf } from '../witness/proofs/signing-key.ts';
-import { openReadOnly } from '../witness/read-only.ts';
+import { checkpointsFile, witnessPath } from '../witness/files.ts';
 import { type Options, textOf } from './option-values.ts';
 import type { CommandContext } from './program.ts';
+import { asUnavailable } from './witness-source.ts';
 
 export interface WitnessPlace {
   readonly data_dir: string;
@@ -22,9 +22,9 @@ export interface WitnessPlace {
 /** What `--db` names, else the data directory's own. */
 export async function witnessPlace(context: CommandContext, options: Options): Promise<WitnessPlace> {
   const { data_dir } = (await context.resolve()).config;
-  const own = join(data_dir, 'witness.db');
+  const own = witnessPath(data_dir);
   const path = textOf(options, '--db') ?? own;
-  return { data_dir, path, checkpoints: join(data_dir, 'checkpoints.jsonl'), isOwn: realPath(path) === realPath(own) };
+  return { data_dir, path, checkpoints: checkpointsFile(data_dir), isOwn: realPath(path) === realPath(own) };
 }
 
 function realPath(path: string): string {
@@ -58,57 +58,9 @@ export async function withWritable<Result>(
   }
 }
 
-/** @throws FabricError UNAVAILABLE when it cannot be read */
-export async function withReadOnly<Result>(
-  path: string,
-  use: (sqlite: Sqlite.Database) => Promise<Result> | Result,
-): Promise<Result> {
-  const { sqlite, close } = openReadOnly(path);
-  try {
-    return await use(sqlite);
-  } catch (error) {
-    throw asUnavailable(path, error);
-  } finally {
-    close();
-  }
-}
-
 function noDatabase(path: string): FabricError {
   return new FabricError(
     'UNAVAILABLE',
     `there is no witness database ${path}; name one with --db FILE, or its data directory with --data-dir DIR`,
   );
-}
-
-function asUnavailable(path: string, error: unknown): unknown {
-  // The database library's errors have no other mark that holds for all of them.
-  if (!(error instanceof Error && error.name === 'SqliteError')) return error;
-  return new FabricError(
-    'UNAVAILABLE',
-    `${path} cannot be used as a witness database (${error.message}); \`infrafabric witness verify --db ${path}\` says more`,
-    undefined,
-    { cause: error },
-  );
-}
-
-/** The keys of `--key FILE`, else those of the data directory. @throws FabricError INVALID_REQUEST when there are none */
-export async function requireTrustedKeys(context: CommandContext, options: Options): Promise<TrustedKeys> {
-  const file = textOf(options, '--key');
-  if (file !== undefined) return readTrustedKeys(file);
-  const { data_dir } = (await context.resolve()).config;
-  const keys = trustedKeysOf(data_dir);
-  if (keys) return keys;
-  throw new FabricError(
-    'INVALID_REQUEST',
-    `no public key is named and ${data_dir} has none: give the witness' public key with --key FILE; where it runs, \`infrafabric witness key --out FILE\` writes it`,
-  );
-}
-
-/** @throws FabricError UNAVAILABLE when the file cannot be read */
-export function readBytes(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new FabricError('UNAVAILABLE', `${path} cannot be read: ${String(error)}`, undefined, { cause: error });
-  }
 }

@@ -7,13 +7,13 @@ import { formatRef, parseRef } from '../../machines/address.ts';
 import { systemClock } from '../clock.ts';
 import { FabricError } from '../errors.ts';
 import { parseChain } from '../witness/chain-name.ts';
+import { chainsOf, hasTable } from '../witness/contents.ts';
 import { issueCheckpoint, latestHead, type SignedHead } from '../witness/proofs/checkpoint.ts';
 import { makeReceipt, type Receipt, type ReceiptSubject } from '../witness/proofs/receipt.ts';
 import { openSigningKey, type SigningKey } from '../witness/proofs/signing-key.ts';
-import { chainsOf } from '../witness/proofs/tree.ts';
-import { hasTable } from '../witness/proofs/tree-tiles.ts';
 import { type Options, textOf } from './option-values.ts';
-import { isWritable, type WitnessPlace, withReadOnly, withWritable } from './witness-place.ts';
+import { isWritable, type WitnessPlace, withWritable } from './witness-place.ts';
+import { reading } from './witness-source.ts';
 
 /** @throws FabricError INVALID_REQUEST, TARGET_NOT_FOUND, CONFLICT or UNAVAILABLE */
 export async function receiptFor(place: WitnessPlace, actor: string | undefined, options: Options): Promise<Receipt> {
@@ -21,7 +21,7 @@ export async function receiptFor(place: WitnessPlace, actor: string | undefined,
   const make = (sqlite: Sqlite.Database, heads: readonly SignedHead[], signer?: SigningKey) =>
     makeOrKept(sqlite, subjectOf(sqlite, actor, seq), heads, signer);
   if (!place.isOwn || !isWritable(place.path))
-    return await withReadOnly(place.path, (sqlite) => make(sqlite, storedHeads(sqlite)));
+    return await reading(place.path, (sqlite) => make(sqlite, storedHeads(sqlite)));
   return await withWritable(place.path, async (sqlite) => {
     const key = await openSigningKey(place.data_dir);
     return make(sqlite, issueCheckpoint(sqlite, key, systemClock.now(), place.checkpoints).chains, key);

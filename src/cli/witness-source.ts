@@ -3,9 +3,9 @@
  * happens; the public keys that are trusted; and the checkpoints that it is held against.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { FabricError } from '../errors.ts';
+import { checkpointsFile, witnessPath } from '../witness/files.ts';
 import { type Checkpoint, readCheckpoints } from '../witness/proofs/checkpoint-format.ts';
 import { readTrustedKeys, type TrustedKeys, trustedKeysOf } from '../witness/proofs/trusted-keys.ts';
 import { openReadOnly } from '../witness/read-only.ts';
@@ -14,7 +14,7 @@ import type { CommandContext } from './program.ts';
 
 /** What `--db` names, else the database of the data directory. */
 export async function databasePath(context: CommandContext, options: Options): Promise<string> {
-  return textOf(options, '--db') ?? join((await context.resolve()).config.data_dir, 'witness.db');
+  return textOf(options, '--db') ?? witnessPath((await context.resolve()).config.data_dir);
 }
 
 /** The filters that a command was given; those that have a value. @throws FabricError INVALID_REQUEST */
@@ -40,15 +40,29 @@ export async function reading<Result>(
   try {
     return await read(sqlite);
   } catch (error) {
-    if (!(error instanceof Sqlite.SqliteError || error instanceof SyntaxError)) throw error;
-    throw new FabricError(
-      'UNAVAILABLE',
-      `${path} cannot be read as a witness database (${error.message}); \`infrafabric witness verify --db ${path}\` says more`,
-      undefined,
-      { cause: error },
-    );
+    throw asUnavailable(path, error);
   } finally {
     close();
+  }
+}
+
+/** What a file that is damaged, or is none, makes SQLite and the reader of its JSON throw; any other error is left as it is. */
+export function asUnavailable(path: string, error: unknown): unknown {
+  if (!(error instanceof Sqlite.SqliteError || error instanceof SyntaxError)) return error;
+  return new FabricError(
+    'UNAVAILABLE',
+    `${path} cannot be used as a witness database (${error.message}); \`infrafabric witness verify --db ${path}\` says more`,
+    undefined,
+    { cause: error },
+  );
+}
+
+/** @throws FabricError UNAVAILABLE when the file cannot be read */
+export function readBytes(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new FabricError('UNAVAILABLE', `${path} cannot be read: ${String(error)}`, undefined, { cause: error });
   }
 }
 
@@ -58,25 +72,23 @@ export function trustedKeys(options: Options, dataDir: string): TrustedKeys | un
   return file === undefined ? trustedKeysOf(dataDir) : readTrustedKeys(file);
 }
 
+/** The same where there have to be some. @throws FabricError INVALID_REQUEST when there are none, UNAVAILABLE */
+export function requireTrustedKeys(options: Options, dataDir: string): TrustedKeys {
+  const keys = trustedKeys(options, dataDir);
+  if (keys) return keys;
+  throw new FabricError(
+    'INVALID_REQUEST',
+    `no public key is named and ${dataDir} has none: give the witness' public key with --key FILE; where it runs, \`infrafabric witness key --out FILE\` writes it`,
+  );
+}
+
 /**
  * Those of `--checkpoint`; else, for the data directory's own database, those that are kept beside it, if there are any.
  * @throws FabricError UNAVAILABLE when the file cannot be read, INVALID_REQUEST when it holds something else
  */
 export function keptCheckpoints(options: Options, dataDir: string): Checkpoint[] | undefined {
   const named = textOf(options, '--checkpoint');
-  const own = join(dataDir, 'checkpoints.jsonl');
+  const own = checkpointsFile(dataDir);
   if (named === undefined && (textOf(options, '--db') !== undefined || !existsSync(own))) return undefined;
-  const file = named ?? own;
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    throw new FabricError(
-      'UNAVAILABLE',
-      `the checkpoints ${file} cannot be read (${String(error)}); name the file with --checkpoint FILE`,
-      undefined,
-      { cause: error },
-    );
-  }
-  return readCheckpoints(bytes);
+  return readCheckpoints(readBytes(named ?? own));
 }

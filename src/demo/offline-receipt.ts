@@ -7,9 +7,10 @@ import { copyFile, mkdir, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { packageRoot } from '../package-root.ts';
 import { WitnessDatabase } from '../witness/database.ts';
+import { checkpointsFile, publicKeysFile } from '../witness/files.ts';
 import { issueCheckpoint } from '../witness/proofs/checkpoint.ts';
 import { makeReceipt, type ReceiptReport } from '../witness/proofs/receipt.ts';
-import { openSigningKey, publicKeysFile } from '../witness/proofs/signing-key.ts';
+import { openSigningKey } from '../witness/proofs/signing-key.ts';
 
 export interface OfflineReceipt {
   /** Of the task whose history it is. */
@@ -65,7 +66,7 @@ function signedReceipt(
 ) {
   const database = WitnessDatabase.open(path);
   try {
-    const { chains } = issueCheckpoint(database.sqlite, key, Date.now(), join(dataDir, 'checkpoints.jsonl'));
+    const { chains } = issueCheckpoint(database.sqlite, key, Date.now(), checkpointsFile(dataDir));
     return makeReceipt(database.sqlite, { kind: 'task', id: task_id }, chains, key);
   } finally {
     database.close();

@@ -5,7 +5,6 @@
  */
 import { join as joinPath } from 'node:path';
 import { EmbeddedFabric } from '../../actors/fabric/embedded-fabric.ts';
-import { witnessPath } from '../../actors/witness/witness.ts';
 import type { Config } from '../config/settings.ts';
 import { FabricError } from '../errors.ts';
 import { openIdentity } from '../identity/identity.ts';
@@ -13,6 +12,7 @@ import type { Log } from '../log.ts';
 import { join } from '../sdk/join.ts';
 import { orAborted } from '../sdk/or-aborted.ts';
 import type { Task } from '../sdk/task.ts';
+import { witnessPath } from '../witness/files.ts';
 import { type Audit, auditWitness } from './audit.ts';
 import { type BoardTask, recheckTaskId, summariseTaskId } from './board.ts';
 import { BoardWatch } from './board-watch.ts';

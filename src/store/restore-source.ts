@@ -8,9 +8,9 @@ import { FabricError } from '../errors.ts';
 import type { Namespace } from '../namespace.ts';
 import { formatChain, parseChain } from '../witness/chain-name.ts';
 import { columnNames, hashedColumns, type Stored } from '../witness/columns.ts';
+import { chainsOf } from '../witness/contents.ts';
 import { epochKind } from '../witness/epoch.ts';
 import { RowHasher } from '../witness/hash.ts';
-import { hasTable } from '../witness/proofs/tree-tiles.ts';
 import type { TrustedKeys } from '../witness/proofs/trusted-keys.ts';
 import { keptEntries, keptEntry } from '../witness/prune/kept.ts';
 import { requireKept } from '../witness/prune/kept-set.ts';
@@ -99,18 +99,10 @@ export class RestoreSource {
   /** The epochs whose actors come back, the newest first: down to one that was to begin empty. */
   #epochs(): number[] {
     const { namespace } = this.#options;
-    const found = this.#sqlite.prepare<[], { chain: string }>(`
-      WITH RECURSIVE found (chain) AS (
-        SELECT min(chain) FROM entries
-        UNION ALL
-        SELECT (SELECT min(chain) FROM entries WHERE chain > found.chain) FROM found WHERE found.chain IS NOT NULL
-      )
-      SELECT chain FROM found WHERE chain IS NOT NULL
-      ${hasTable(this.#sqlite, 'pruned') ? 'UNION SELECT chain FROM pruned' : ''}`);
     const labels = new Set([namespace.actorsBucket, namespace.busBucket]);
     const epochs = new Set<number>();
     const before = this.#options.epoch ?? Number.POSITIVE_INFINITY;
-    for (const { chain } of found.all()) {
+    for (const chain of chainsOf(this.#sqlite)) {
       const name = parseChain(chain);
       if (name && labels.has(name.label) && name.epoch < before) epochs.add(name.epoch);
     }

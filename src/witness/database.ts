@@ -7,6 +7,7 @@ import Sqlite from 'better-sqlite3';
 import { FabricError } from '../errors.ts';
 import { type AppendResult, BatchWriter, type GapDecision, type Head } from './append.ts';
 import { formatChain, parseChain } from './chain-name.ts';
+import { chainsOf } from './contents.ts';
 import type { WitnessMessage } from './message.ts';
 import { type QueryFilter, type QueryPage, queryEntries } from './query/query.ts';
 import { applicationId, createCostIndex, createSchema, pageSize, schemaVersion } from './schema.ts';
@@ -23,19 +24,11 @@ export class WitnessDatabase {
   readonly sqlite: Sqlite.Database;
   readonly path: string;
   readonly #writer: BatchWriter;
-  readonly #chains: Sqlite.Statement<[], { chain: string }>;
 
   private constructor(sqlite: Sqlite.Database, path: string) {
     this.sqlite = sqlite;
     this.path = path;
     this.#writer = new BatchWriter(sqlite);
-    this.#chains = sqlite.prepare(`
-      WITH RECURSIVE found (chain) AS (
-        SELECT min(chain) FROM entries
-        UNION ALL
-        SELECT (SELECT min(chain) FROM entries WHERE chain > found.chain) FROM found WHERE found.chain IS NOT NULL
-      )
-      SELECT chain FROM found WHERE chain IS NOT NULL`);
   }
 
   /**
@@ -81,7 +74,7 @@ export class WitnessDatabase {
 
   /** The names of all chains. */
   chains(): string[] {
-    return this.#chains.all().map((row) => row.chain);
+    return chainsOf(this.sqlite);
   }
 
   /** The number and the head of the newest epoch of a stream; undefined when the witness has none of it. */

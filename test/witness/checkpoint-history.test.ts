@@ -3,15 +3,17 @@ import { existsSync, linkSync, readdirSync, readFileSync, statSync, writeFileSyn
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Checkpoints, checkpointsFile } from '../../actors/witness/checkpoints.ts';
+import { Checkpoints } from '../../actors/witness/checkpoints.ts';
 import { storedValues } from '../../src/witness/columns.ts';
 import { WitnessDatabase } from '../../src/witness/database.ts';
 import type { Entry } from '../../src/witness/entry.ts';
+import { checkpointsFile } from '../../src/witness/files.ts';
 import { RowHasher } from '../../src/witness/hash.ts';
 import { issueCheckpoint, readCheckpoints, signHeads } from '../../src/witness/proofs/checkpoint.ts';
 import { verifyCheckpoints } from '../../src/witness/proofs/checkpoint-check.ts';
 import { keepCheckpoint } from '../../src/witness/proofs/checkpoint-file.ts';
 import { rotateSigningKey } from '../../src/witness/proofs/signing-key.ts';
+import { prune } from '../../src/witness/prune/prune.ts';
 import { startTestCluster } from '../support/cluster.ts';
 import { actorMessages, actors, busMessage, epochMessage, never, startedAt } from './messages.ts';
 import { type SignedWitness, signedWitness } from './signed-witness.ts';
@@ -112,6 +114,41 @@ describe('a history that was rewritten', () => {
         { level: 50, err: { code: 'CONFLICT', message: expect.stringContaining('nothing is signed') } },
       ]);
       expect(storedHeads()).toBe(0);
+    } finally {
+      await nc.close();
+      await cluster.stop();
+    }
+  });
+});
+
+describe('the rounds of the witness', () => {
+  it('sign nothing while nothing is new, also when the chain of an earlier epoch was pruned whole', async () => {
+    append(1, 10);
+    const second = 'IF_actors/2';
+    witness.appendBatch(second, [epochMessage(2, witness.head(actors)?.head_hash ?? '')], never);
+    issue();
+    const { key, trusted } = signed;
+    const pruned = prune(witness.sqlite, {
+      before: startedAt + 20,
+      now: startedAt + 20,
+      key,
+      trusted,
+      archive_after_ms: 0,
+    });
+    expect(pruned).toMatchObject([{ chain: actors, removed: 10 }, { chain: second }]);
+    const cluster = await startTestCluster({ nodes: 1 });
+    const nc = await cluster.connect();
+    try {
+      const { namespace } = cluster;
+      const [dataDir, database, onSigned, log] = [signed.dir, witness, () => {}, pino({ level: 'silent' })];
+      const rounds = new Checkpoints({ nc, namespace, database, dataDir, everyMs: 0, file: undefined, onSigned, log });
+      expect(await rounds.sign()).toBeUndefined();
+      witness.appendBatch(second, [actorMessages(2, 2)[0]!], never);
+      expect((await rounds.sign())?.chains.map(({ chain, seq }) => [chain, seq])).toEqual([
+        [actors, 10],
+        [second, 2],
+      ]);
+      expect(await rounds.sign()).toBeUndefined();
     } finally {
       await nc.close();
       await cluster.stop();

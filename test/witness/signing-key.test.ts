@@ -1,15 +1,15 @@
 /** The key of the witness: made once, kept private, replaced without losing trust in what it signed. */
+
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { publicKeysFile, signingKeyFile } from '../../src/witness/files.ts';
 import type { SignedHead } from '../../src/witness/proofs/signed-head.ts';
 import {
   openSigningKey,
-  publicKeysFile,
   readTrustedKeys,
   rotateSigningKey,
-  signingKeyFile,
   trustedKeysOf,
 } from '../../src/witness/proofs/signing-key.ts';
 import { tempDir } from '../support/temp.ts';

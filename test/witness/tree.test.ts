@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { chainsOf } from '../../src/witness/contents.ts';
 import { WitnessDatabase } from '../../src/witness/database.ts';
 import { leafHash, verifyConsistency, verifyInclusion } from '../../src/witness/proofs/merkle.ts';
 import {
-  chainsOf,
   consistencyProof,
   extendTree,
   inclusionProof,

@@ -2,6 +2,7 @@
  * `infrafabric demo`: the whole story in well under a minute. Its fabric lives in a temporary folder that is removed at the end;
  * also when it is interrupted, no process and no file is left. Only a receipt and a public key stay, in the cache.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve as resolvePath } from 'node:path';
@@ -16,6 +17,7 @@ import { runDemo } from '../../demo/run.ts';
 import { FabricError } from '../../errors.ts';
 import { createLog } from '../../log.ts';
 import { packageRoot } from '../../package-root.ts';
+import { witnessPath } from '../../witness/files.ts';
 import { exitCodes } from '../output.ts';
 import type { CommandRun } from '../program.ts';
 
@@ -78,8 +80,7 @@ export const demo: CommandRun = async ({ out, resolve, signal }, _args, options)
     return findings.ok ? exitCodes.done : exitCodes.no;
   } finally {
     progress.clear();
-    if (keep)
-      out.note(`kept: ${dataDir}; infrafabric witness verify --db ${join(dataDir, 'witness.db')} looks into it`);
+    if (keep) out.note(`kept: ${dataDir}; infrafabric witness verify --db ${witnessPath(dataDir)} looks into it`);
     else await rm(dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
     cancelCleanUp();
   }

@@ -2,12 +2,14 @@
  * `infrafabric witness checkpoint|verify-checkpoint|receipt|verify-receipt|key`: what the witness signs, and what anyone can
  * verify without it.
  */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { systemClock } from '../../clock.ts';
 import { checkJsonText } from '../../data/json-text.ts';
 import { FabricError } from '../../errors.ts';
 import { replaceFile } from '../../identity/key-files.ts';
+import { publicKeysFile, signingKeyFile } from '../../witness/files.ts';
 import {
   appendCheckpoint,
   type Checkpoint,
@@ -17,28 +19,15 @@ import {
 } from '../../witness/proofs/checkpoint.ts';
 import { verifyCheckpoints } from '../../witness/proofs/checkpoint-check.ts';
 import { type ReceiptReport, verifyReceipt as verify } from '../../witness/proofs/receipt.ts';
-import {
-  openSigningKey,
-  publicKeysFile,
-  rotateSigningKey,
-  signingKeyFile,
-  type TrustedKeys,
-  trustedKeysOf,
-} from '../../witness/proofs/signing-key.ts';
+import { openSigningKey, rotateSigningKey, type TrustedKeys, trustedKeysOf } from '../../witness/proofs/signing-key.ts';
 import { textOf } from '../option-values.ts';
 import { exitCodes } from '../output.ts';
 import type { CommandRun } from '../program.ts';
 import { escapeJsonControls } from '../terminal-text.ts';
-import {
-  readBytes,
-  requireTrustedKeys,
-  type WitnessPlace,
-  withReadOnly,
-  withWritable,
-  witnessPlace,
-} from '../witness-place.ts';
+import { type WitnessPlace, withWritable, witnessPlace } from '../witness-place.ts';
 import { scopeOf, showHeads, showReceipt } from '../witness-proofs-view.ts';
 import { receiptFor, subjectName } from '../witness-receipt.ts';
+import { readBytes, reading, requireTrustedKeys } from '../witness-source.ts';
 
 export const checkpoint: CommandRun = async (context, _, options) => {
   const { out } = context;
@@ -72,7 +61,7 @@ async function signCopy({ path, data_dir, checkpoints }: WitnessPlace, file: str
       'INVALID_REQUEST',
       `${data_dir} has no key of a witness to sign with; name the data directory of the witness with --data-dir DIR`,
     );
-  return await withReadOnly(path, async (sqlite) => {
+  return await reading(path, async (sqlite) => {
     const key = await openSigningKey(data_dir);
     const issued = sqlite.transaction(() => signHeads(sqlite, key, systemClock.now(), checkpoints)).deferred();
     if (file !== undefined && issued.chains.length > 0) await appendCheckpoint(file, sqlite, issued);
@@ -83,7 +72,7 @@ async function signCopy({ path, data_dir, checkpoints }: WitnessPlace, file: str
 /** Exit code 1 when a signature or the order of the checkpoints is wrong. */
 export const verifyCheckpoint: CommandRun = async (context, [file = ''], options) => {
   const { out } = context;
-  const trusted = await requireTrustedKeys(context, options);
+  const trusted = requireTrustedKeys(options, (await context.resolve()).config.data_dir);
   const { checkpoints, cut_line } = readCheckpointFile(readBytes(file));
   const verified = verifyCheckpoints(checkpoints, trusted);
   const cut = cut_line === undefined ? [] : [`line ${cut_line} breaks off and was passed over`];
@@ -127,7 +116,7 @@ export const receipt: CommandRun = async (context, [actor], options) => {
 /** Exit code 1 when anything in the receipt is not what was signed. */
 export const verifyReceipt: CommandRun = async (context, [file = ''], options) => {
   const { out } = context;
-  const trusted = await requireTrustedKeys(context, options);
+  const trusted = requireTrustedKeys(options, (await context.resolve()).config.data_dir);
   const report = verifyBytes(file, readBytes(file), trusted);
   out.data(report);
   showReceipt(out, report);

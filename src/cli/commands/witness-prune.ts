@@ -1,10 +1,12 @@
 /** `infrafabric witness prune`: removes old entries of a witness database behind a checkpoint that it signs first. */
+
 import { statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { systemClock } from '../../clock.ts';
 import { FabricError } from '../../errors.ts';
 import { WitnessDatabase } from '../../witness/database.ts';
+import { checkpointsFile, witnessPath } from '../../witness/files.ts';
 import { issueCheckpoint } from '../../witness/proofs/checkpoint.ts';
 import { openSigningKey, type SigningKey, trustedKeysOf } from '../../witness/proofs/signing-key.ts';
 import { TrustedKeys } from '../../witness/proofs/trusted-keys.ts';
@@ -18,7 +20,7 @@ import { formatTime } from '../table.ts';
 export const prune: CommandRun = async (context, _, options) => {
   const { out } = context;
   const { config } = await context.resolve();
-  const own = join(config.data_dir, 'witness.db');
+  const own = witnessPath(config.data_dir);
   const path = resolve(textOf(options, '--db') ?? own);
   const before = timeOf(options, '--before');
   if (before === undefined)
@@ -32,7 +34,7 @@ export const prune: CommandRun = async (context, _, options) => {
   try {
     const { sqlite } = database;
     const now = systemClock.now();
-    issueCheckpoint(sqlite, key, now, isOwn ? join(config.data_dir, 'checkpoints.jsonl') : undefined);
+    issueCheckpoint(sqlite, key, now, isOwn ? checkpointsFile(config.data_dir) : undefined);
     const trusted = trustedKeysOf(config.data_dir) ?? new TrustedKeys([]);
     const { archive_after_ms } = config;
     const chains = pruneEntries(sqlite, { before, now, key, trusted, archive_after_ms });

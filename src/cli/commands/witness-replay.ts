@@ -1,14 +1,13 @@
 /** `infrafabric witness replay`: the events of one actor, or of all, folded again through their machines. */
-import { join } from 'node:path';
-import Sqlite from 'better-sqlite3';
+import type Sqlite from 'better-sqlite3';
 import { type ActorRef, parseRef } from '../../../machines/address.ts';
 import { FabricError } from '../../errors.ts';
-import { openReadOnly } from '../../witness/read-only.ts';
 import { type ReplayLimit, replayActor, replayAll } from '../../witness/replay/replay.ts';
-import { numberOf, textOf, timeOf } from '../option-values.ts';
+import { numberOf, timeOf } from '../option-values.ts';
 import { type ExitCode, exitCodes } from '../output.ts';
 import type { CommandContext, CommandRun } from '../program.ts';
 import { replayVerdict, showFullReplay, showReplay } from '../replay-view.ts';
+import { databasePath, reading } from '../witness-source.ts';
 
 /** Exit code 1 when something diverges, or there is no such actor; 3 when the file cannot be read. */
 export const replay: CommandRun = async (context, [text], options) => {
@@ -16,8 +15,9 @@ export const replay: CommandRun = async (context, [text], options) => {
   const limit = limitOf(options);
   if (!ref && (limit.at ?? limit.n) !== undefined)
     throw new FabricError('INVALID_REQUEST', '--at and --n are of one actor; name it instead of --all');
-  const path = textOf(options, '--db') ?? join((await context.resolve()).config.data_dir, 'witness.db');
-  return reading(path, (sqlite) => (ref ? replayOne(context, sqlite, ref, limit) : replayEvery(context, sqlite)));
+  return await reading(await databasePath(context, options), (sqlite) =>
+    ref ? replayOne(context, sqlite, ref, limit) : replayEvery(context, sqlite),
+  );
 };
 
 function replayOne({ out }: CommandContext, sqlite: Sqlite.Database, ref: ActorRef, limit: ReplayLimit): ExitCode {
@@ -63,19 +63,4 @@ function limitOf(options: Readonly<Record<string, unknown>>): ReplayLimit {
   if (n !== undefined && !(Number.isSafeInteger(n) && n >= 1))
     throw new FabricError('INVALID_REQUEST', `--n must be the number of a transition, from 1, not ${n}`);
   return { at, n };
-}
-
-/** @throws FabricError UNAVAILABLE when the file cannot be read */
-function reading(path: string, read: (sqlite: Sqlite.Database) => ExitCode): ExitCode {
-  const { sqlite, close } = openReadOnly(path);
-  try {
-    return read(sqlite);
-  } catch (error) {
-    if (!(error instanceof Sqlite.SqliteError)) throw error;
-    const next = `\`infrafabric witness verify --db ${path}\` says more`;
-    const message = `${path} cannot be read as a witness database (${error.message}); ${next}`;
-    throw new FabricError('UNAVAILABLE', message, undefined, { cause: error });
-  } finally {
-    close();
-  }
 }

@@ -2,8 +2,9 @@
  * `infrafabric witness restore`: gives an empty fabric the history of a witness database, and the state that it ended with:
  * with the next `up` of the data directory, or at once in a cluster that is named.
  */
+
 import { chmodSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { openLog } from '../../../actors/fabric/fabric-log.ts';
 import { connectTo } from '../../bus/connection.ts';
 import { NodeFiles } from '../../cluster/node-files.ts';
@@ -18,6 +19,7 @@ import { Namespace } from '../../namespace.ts';
 import { readStartedEpoch } from '../../store/epoch.ts';
 import { parseChain } from '../../witness/chain-name.ts';
 import { WitnessDatabase } from '../../witness/database.ts';
+import { witnessPath } from '../../witness/files.ts';
 import { readTrustedKeys, trustAlso, trustedKeysOf } from '../../witness/proofs/signing-key.ts';
 import { openReadOnly } from '../../witness/read-only.ts';
 import { type Verification, verifyDatabase, wholeFile } from '../../witness/verify/verify.ts';
@@ -35,7 +37,7 @@ export const restore: CommandRun = async (context, _, options) => {
   const { out, signal } = context;
   const { config } = await context.resolve();
   const source = resolve(textOf(options, '--db') ?? '');
-  const own = resolve(join(config.data_dir, 'witness.db'));
+  const own = resolve(witnessPath(config.data_dir));
   const key = textOf(options, '--key');
   const namespace = new Namespace(config.namespace);
   if (!statSync(source, { throwIfNoEntry: false })?.isFile())

@@ -1,5 +1,5 @@
 /** `infrafabric witness query`: the history that the witness keeps. */
-import { join } from 'node:path';
+import { witnessPath } from '../../witness/files.ts';
 import { type QueryFilter, type QueryPage, queryEntries } from '../../witness/query/query.ts';
 import { withFabric } from '../fabric-session.ts';
 import { given, numberOf, textOf } from '../option-values.ts';
@@ -47,7 +47,7 @@ async function ask(context: CommandContext, filter: Record<string, unknown>): Pr
   const { config } = await context.resolve();
   // The operator's own file holds the same, and is there also when no fabric runs.
   if (config.servers.length === 0 && config.creds === undefined)
-    return await queryFile(join(config.data_dir, 'witness.db'), filter);
+    return await queryFile(witnessPath(config.data_dir), filter);
   return await withFabric(context, async ({ client }) => await client.request<QueryPage>('witness', 'query', filter));
 }
 

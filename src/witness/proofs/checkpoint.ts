@@ -4,12 +4,12 @@
  */
 import type Sqlite from 'better-sqlite3';
 import { FabricError } from '../../errors.ts';
+import { chainsOf, hasTable } from '../contents.ts';
 import { keepCheckpoint, requireContinuation } from './checkpoint-file.ts';
 import { type Checkpoint, checkpointFormat } from './checkpoint-format.ts';
 import type { SignedHead } from './signed-head.ts';
 import type { SigningKey } from './signing-key.ts';
-import { type ChainTree, chainsOf, extendTree, openTree } from './tree.ts';
-import { hasTable } from './tree-tiles.ts';
+import { type ChainTree, extendTree, openTree } from './tree.ts';
 
 export { appendCheckpoint } from './checkpoint-file.ts';
 export { type Checkpoint, readCheckpointFile, readCheckpoints } from './checkpoint-format.ts';

@@ -7,6 +7,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject,
 import { join } from 'node:path';
 import { FabricError } from '../../errors.ts';
 import { createOnce, privateDirectory, readIfPresent, replaceFile } from '../../identity/key-files.ts';
+import { publicKeysFile, signingKeyFile } from '../files.ts';
 import { type DatedHead, type SignedHead, statementOf } from './signed-head.ts';
 import { fingerprintOf, formatPublicKeys, publicKeyBody, readPublicKeys, readTrustedKeys } from './trusted-keys.ts';
 
@@ -20,16 +21,6 @@ export interface SigningKey {
   sign(head: DatedHead): SignedHead;
   /** Signs the UTF-8 bytes of a text; base64. */
   signText(text: string): string;
-}
-
-/** The file of the private key. */
-export function signingKeyFile(dataDir: string): string {
-  return join(dataDir, 'keys', 'witness.key');
-}
-
-/** The file of the public keys. */
-export function publicKeysFile(dataDir: string): string {
-  return join(dataDir, 'witness.pub');
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 import type Sqlite from 'better-sqlite3';
 import { FabricError } from '../../errors.ts';
+import { hasTable } from '../contents.ts';
 import { gapEvent } from '../entry.ts';
 import { isHash, leafHash, peakSizes, TreeHasher } from './merkle.ts';
 
@@ -45,12 +46,6 @@ export interface ChainEnd {
 }
 
 const none: PrunedPart = { entries: 0, seq: 0, head_hash: '', peaks: [] };
-
-export function hasTable(sqlite: Sqlite.Database, name: string): boolean {
-  return (
-    sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").pluck().get(name) !== undefined
-  );
-}
 
 /** The part of a chain that was removed; of no entries when none was. */
 export function prunedPart(sqlite: Sqlite.Database, chain: string): PrunedPart {

@@ -4,13 +4,11 @@
  */
 import type Sqlite from 'better-sqlite3';
 import { FabricError } from '../../errors.ts';
-import { parseChain } from '../chain-name.ts';
 import { leafHash, nodeHash, peakSizes, splitOf, TreeHasher } from './merkle.ts';
 import type { ChainHead } from './signed-head.ts';
 import {
   type ChainEnd,
   chainEnd,
-  hasTable,
   lastHashUpTo,
   leavesAfter,
   type PrunedPart,
@@ -232,26 +230,6 @@ export function openTree(sqlite: Sqlite.Database, chain: string): ChainTree | un
   const pruned = prunedPart(sqlite, chain);
   const end = chainEnd(sqlite, chain, pruned);
   return end && new ChainTree(sqlite, chain, end, pruned);
-}
-
-/** The names of all chains, also of those whose entries were all pruned; by label and epoch. */
-export function chainsOf(sqlite: Sqlite.Database): string[] {
-  const pruned = hasTable(sqlite, 'pruned') ? 'UNION SELECT chain FROM pruned' : '';
-  const chains = sqlite
-    .prepare<[], string>(
-      `WITH RECURSIVE found (chain) AS (
-        SELECT min(chain) FROM entries
-        UNION ALL
-        SELECT (SELECT min(chain) FROM entries WHERE chain > found.chain) FROM found WHERE found.chain IS NOT NULL
-      )
-      SELECT chain FROM found WHERE chain IS NOT NULL ${pruned}`,
-    )
-    .pluck()
-    .all();
-  return chains
-    .flatMap((chain) => parseChain(chain) ?? [])
-    .sort((a, b) => (a.label === b.label ? a.epoch - b.epoch : a.label < b.label ? -1 : 1))
-    .map(({ label, epoch }) => `${label}/${epoch}`);
 }
 
 /** Where a chain ends, and its tree; undefined when it has no entries. */

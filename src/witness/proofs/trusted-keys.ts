@@ -4,8 +4,8 @@
  */
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { FabricError } from '../../errors.ts';
+import { publicKeysFile } from '../files.ts';
 import { type SignedHead, statementOf } from './signed-head.ts';
 
 export type SignatureVerdict = 'ok' | 'unknown key' | 'bad signature';
@@ -69,7 +69,7 @@ export function readTrustedKeys(file: string): TrustedKeys {
 
 /** The keys that a data directory trusts; undefined when it has none. */
 export function trustedKeysOf(dataDir: string): TrustedKeys | undefined {
-  const file = join(dataDir, 'witness.pub');
+  const file = publicKeysFile(dataDir);
   return statSync(file, { throwIfNoEntry: false }) ? readTrustedKeys(file) : undefined;
 }
 

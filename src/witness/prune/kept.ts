@@ -7,13 +7,13 @@ import type { ActorRef } from '../../../machines/address.ts';
 import { FabricError } from '../../errors.ts';
 import { parseChain } from '../chain-name.ts';
 import { columnNames, hashedColumns, type Stored, storedValues } from '../columns.ts';
+import { hasTable } from '../contents.ts';
 import type { Entry } from '../entry.ts';
 import { RowHasher } from '../hash.ts';
 import { leafHash, verifyInclusion } from '../proofs/merkle.ts';
 import { entryFromRow, type Receipt, receiptFormat, receiptSchema } from '../proofs/receipt-format.ts';
 import type { SignedHead } from '../proofs/signed-head.ts';
 import type { ChainTree } from '../proofs/tree.ts';
-import { hasTable } from '../proofs/tree-tiles.ts';
 
 // One tree and no index beside it, so that there is one order in which everybody reads it.
 const createKept = `CREATE TABLE IF NOT EXISTS kept (kind TEXT, actor_id TEXT, chain TEXT NOT NULL, seq INTEGER NOT NULL,

@@ -2,14 +2,16 @@
  * Pruning: old entries are removed behind a signed checkpoint, and what is left still verifies, because the end of what is
  * gone is signed in turn. In small steps, each a transaction, so that a witness goes on storing meanwhile.
  */
+
 import type Sqlite from 'better-sqlite3';
 import { FabricError } from '../../errors.ts';
 import { youngestTrimmedMs } from '../../store/streams.ts';
 import { parseChain } from '../chain-name.ts';
+import { chainsOf } from '../contents.ts';
 import type { Entry } from '../entry.ts';
 import { latestHead } from '../proofs/checkpoint.ts';
 import type { SigningKey } from '../proofs/signing-key.ts';
-import { chainsOf, openTree } from '../proofs/tree.ts';
+import { openTree } from '../proofs/tree.ts';
 import { prunedPart } from '../proofs/tree-tiles.ts';
 import type { TrustedKeys } from '../proofs/trusted-keys.ts';
 import { EndsTable } from './ends.ts';

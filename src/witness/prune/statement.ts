@@ -5,9 +5,9 @@
 import type Sqlite from 'better-sqlite3';
 import { z } from 'zod';
 import { canonicalJson } from '../../data/canonical.ts';
+import { hasTable } from '../contents.ts';
 import { type DatedHead, type SignedHead, signedHeadSchema } from '../proofs/signed-head.ts';
 import type { SigningKey } from '../proofs/signing-key.ts';
-import { hasTable } from '../proofs/tree-tiles.ts';
 import type { SignatureVerdict, TrustedKeys } from '../proofs/trusted-keys.ts';
 
 /** The end of what was removed of a chain, before it is signed. */

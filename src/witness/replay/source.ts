@@ -7,6 +7,7 @@ import type { ActorRef } from '../../../machines/address.ts';
 import { restoredEvent } from '../../../machines/machine.ts';
 import { type ChainName, parseChain } from '../chain-name.ts';
 import { columnNames, type Stored, storedValues } from '../columns.ts';
+import { hasTable } from '../contents.ts';
 import { gapEvent } from '../entry.ts';
 import { RowHasher } from '../hash.ts';
 import { keptEntry } from '../prune/kept.ts';
@@ -161,10 +162,6 @@ function isBefore(a: Place, b: Place): boolean {
 /** In the order of SQLite, which compares the bytes of UTF-8. */
 function before(a: string, b: string): boolean {
   return Buffer.compare(Buffer.from(a), Buffer.from(b)) < 0;
-}
-
-function hasTable(sqlite: Sqlite.Database, name: string): boolean {
-  return sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !== undefined;
 }
 
 function trimmed(sqlite: Sqlite.Database): Absence[] {

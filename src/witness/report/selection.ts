@@ -2,7 +2,9 @@
  * Which entries a report is about: the filters of a query as a condition of SQL, for reports that read all entries that
  * match instead of page by page. Which index leads is left to SQLite.
  */
+import type Sqlite from 'better-sqlite3';
 import { FabricError } from '../../errors.ts';
+import { hasTable } from '../contents.ts';
 import type { QueryFilter } from '../query/query.ts';
 
 /** The filters of a query without its paging. */
@@ -42,8 +44,7 @@ export function conditionOf(selection: Selection): Condition {
 }
 
 /** Chains whose beginning was removed behind a signed head, with the last number that is gone. */
-export function prunedChains(sqlite: { prepare(sql: string): { all(): unknown[] } }): { chain: string; seq: number }[] {
-  const table = sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'pruned'").all();
-  if (table.length === 0) return [];
-  return sqlite.prepare('SELECT chain, seq FROM pruned ORDER BY chain').all() as { chain: string; seq: number }[];
+export function prunedChains(sqlite: Sqlite.Database): { chain: string; seq: number }[] {
+  if (!hasTable(sqlite, 'pruned')) return [];
+  return sqlite.prepare<[], { chain: string; seq: number }>('SELECT chain, seq FROM pruned ORDER BY chain').all();
 }

@@ -4,7 +4,7 @@
  */
 import type Sqlite from 'better-sqlite3';
 import { parseChain } from '../chain-name.ts';
-import { chainsOf } from '../proofs/tree.ts';
+import { chainsOf } from '../contents.ts';
 import { openReadOnly } from '../read-only.ts';
 import { compareChains } from './careful.ts';
 

@@ -4,11 +4,11 @@
  */
 import type Sqlite from 'better-sqlite3';
 import { z } from 'zod';
+import { hasTable } from '../contents.ts';
 import { rootOfPeaks } from '../proofs/merkle.ts';
 import { verifyReceipt } from '../proofs/receipt-check.ts';
 import type { Receipt } from '../proofs/receipt-format.ts';
 import type { SignedHead } from '../proofs/signed-head.ts';
-import { hasTable } from '../proofs/tree-tiles.ts';
 import type { SignatureVerdict, TrustedKeys } from '../proofs/trusted-keys.ts';
 import { isOf, type KeptItem } from '../prune/kept.ts';
 import { KeptSet } from '../prune/kept-set.ts';
