@@ -2,16 +2,18 @@
 import { headers, type NatsConnection } from '@nats-io/nats-core';
 import { backOff } from '../backoff.ts';
 import { answerOf, isClosed, jsCode, type PublishAnswer } from '../bus/jetstream-answer.ts';
-import { encodeBody } from '../data/codec.ts';
+import { contentTypes, encodeBody } from '../data/codec.ts';
 import { FabricError } from '../errors.ts';
 import type { Namespace } from '../namespace.ts';
 import type { Epoch } from '../witness/epoch.ts';
 import { EpochGate } from './epoch-gate.ts';
 import type { LastEntry } from './restore-source.ts';
 
+/** Of a value that JSON cannot say exactly there are the bytes, in base64; of an empty one neither. */
 interface KeyChange {
   readonly key: string;
-  readonly value: unknown;
+  readonly value?: unknown;
+  readonly body?: string;
   readonly by?: string;
   readonly trace_id?: string;
 }
@@ -31,14 +33,14 @@ export class BusKeys {
 
   /** @throws FabricError UNAVAILABLE */
   async putBack({ payload }: LastEntry): Promise<void> {
-    const { key, value, by, trace_id } = JSON.parse(payload) as KeyChange;
+    const { key, value, body: bytes = '', by, trace_id } = JSON.parse(payload) as KeyChange;
     const h = headers();
-    h.set('Content-Type', 'application/msgpack');
+    const body = value === undefined ? Buffer.from(bytes, 'base64') : encodeBody(value, 'msgpack');
+    if (value !== undefined) h.set('Content-Type', contentTypes.msgpack);
     h.set('Nats-Expected-Last-Subject-Sequence', '0');
     h.set('IF-Event', 'RESTORED');
     if (by !== undefined) h.set('IF-By', by);
     if (trace_id !== undefined) h.set('IF-Trace', trace_id);
-    const body = encodeBody(value, 'msgpack');
     for (let attempt = 0, why: unknown; ; attempt++) {
       try {
         if (!this.#gate.isOpen) await this.#gate.opened(1_000);

@@ -105,6 +105,29 @@ describe('the row of a message', () => {
     }
   });
 
+  const kept: ReadonlyArray<readonly [string, Uint8Array]> = [
+    ['plain text', Buffer.from('plain text')],
+    ['noise', Buffer.from([0xc1, 0xff, 0x00])],
+    ['JSON text that is not UTF-8', Buffer.from('7b2261223a22ff227d', 'hex')],
+    ['a byte order mark before JSON', Buffer.from('\uFEFF{}')],
+    ['a number that is rounded', Buffer.from('12345678901234567890')],
+    ['a key that is there twice', Buffer.from('{"a":1,"a":2}')],
+    ['bytes in a map', packBytes({ extra: Buffer.from('abc') })],
+    ['a number that JSON has not', packBytes({ extra: Number.NaN })],
+    ['endless nesting', Buffer.alloc(100_000, 0x91)],
+  ];
+  it.each(kept)('of a bus key that holds %s is a write of the key, with the bytes', (_, body) => {
+    const row = entryOf('IF_bus/1', busMessage(3, 'a.b', body));
+    expect(row).toMatchObject({ component: 'IF.bus', event: 'PUT', kind: 'key', actor_id: 'a.b' });
+    expect(JSON.parse(row.payload)).toEqual({ key: 'a.b', op: 'PUT', body: Buffer.from(body).toString('base64') });
+  });
+
+  it('of an empty bus key has no value; of an unreadable first message of the bus, too, is a write', () => {
+    expect(entryOf('IF_bus/1', busMessage(3, 'a', new Uint8Array())).payload).toBe('{"key":"a","op":"PUT"}');
+    const first = entryOf('IF_bus/1', busMessage(1, 'a', Buffer.from('plain text')));
+    expect(first).toMatchObject({ event: 'PUT', kind: 'key', actor_id: 'a' });
+  });
+
   const unreadable: ReadonlyArray<readonly [string, Uint8Array]> = [
     ['nothing', new Uint8Array()],
     ['noise', Buffer.from([0xc1, 0xff, 0x00])],
