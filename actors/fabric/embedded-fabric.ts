@@ -21,6 +21,7 @@ import { type Identity, openIdentity } from '../../src/identity/identity.ts';
 import type { Log } from '../../src/log.ts';
 import { Namespace } from '../../src/namespace.ts';
 import { ActorStore } from '../../src/store/actor-store.ts';
+import { AuditGate } from '../../src/store/audit-gate.ts';
 import { NatsRecordLog } from '../../src/store/nats-record-log.ts';
 import { reservedBytes } from '../../src/store/streams.ts';
 import { newId } from '../../src/store/unique-id.ts';
@@ -47,6 +48,15 @@ export interface FabricOptions {
   readonly signal?: AbortSignal;
 }
 
+interface Nodes {
+  /** They are not to be ended. */
+  keep: boolean;
+  /** The whole fabric has started. */
+  isUp: boolean;
+  /** Why the witness ended without having stored everything. */
+  unstored?: string;
+}
+
 /** Something that was started, and how to stop it. */
 type Release = () => Promise<void>;
 
@@ -59,7 +69,7 @@ export class EmbeddedFabric {
   readonly identity: Identity | undefined;
   readonly supervisor: Supervisor;
   readonly cluster: Cluster | undefined;
-  readonly #nodes: { keep: boolean };
+  readonly #nodes: Nodes;
   readonly #releases: Release[];
   #stopping: Promise<void> | undefined;
 
@@ -67,7 +77,7 @@ export class EmbeddedFabric {
   constructor(
     parts: Pick<EmbeddedFabric, 'servers' | 'namespace' | 'nc' | 'identity' | 'supervisor' | 'cluster'>,
     releases: Release[],
-    nodes: { keep: boolean },
+    nodes: Nodes,
   ) {
     this.servers = parts.servers;
     this.namespace = parts.namespace;
@@ -82,7 +92,7 @@ export class EmbeddedFabric {
   /** Resolves when everything answers and `fabric.json` is written. @throws FabricError, with nothing left running */
   static async start(options: FabricOptions): Promise<EmbeddedFabric> {
     const releases: Release[] = [];
-    const nodes = { keep: false };
+    const nodes: Nodes = { keep: false, isUp: false };
     try {
       return await start(options, releases, nodes);
     } catch (error) {
@@ -93,13 +103,15 @@ export class EmbeddedFabric {
 
   /**
    * Stops what takes requests, lets the witness catch up, then stops the nodes. Safe to call twice. `keepNodes` lets the
-   * nodes go on: their memory is the state, and the next `up` adopts them.
+   * nodes go on: their memory is the state, and the next `up` adopts them. So they do when the witness ended without being
+   * able to store what it was given. Resolves with why they go on, undefined when nothing does.
    */
-  async stop(log: Log, { keepNodes = false }: { keepNodes?: boolean } = {}): Promise<void> {
+  async stop(log: Log, { keepNodes = false }: { keepNodes?: boolean } = {}): Promise<string | undefined> {
     if (keepNodes) this.cluster?.leave();
     this.#nodes.keep = keepNodes;
     this.#stopping ??= releaseAll(this.#releases, log);
     await this.#stopping;
+    return this.#nodes.unstored;
   }
 }
 
@@ -109,7 +121,7 @@ async function releaseAll(releases: Release[], log: Log): Promise<void> {
   }
 }
 
-async function start(options: FabricOptions, releases: Release[], nodes: { keep: boolean }): Promise<EmbeddedFabric> {
+async function start(options: FabricOptions, releases: Release[], nodes: Nodes): Promise<EmbeddedFabric> {
   const { config, log, signal } = options;
   const namespace = new Namespace(config.namespace);
   await mkdir(config.data_dir, { recursive: true, mode: 0o700 });
@@ -151,7 +163,16 @@ async function start(options: FabricOptions, releases: Release[], nodes: { keep:
     log_level: config.log_level,
     settings: serviceSettings(config),
   };
-  releases.push(async () => await services.stop());
+  const gate = AuditGate.open(nc, namespace);
+  releases.push(async () => {
+    await services.stop();
+    const reason = gate.unaudited?.reason;
+    gate.close();
+    // What the witness could not store is nowhere else than in their memory.
+    if (!nodes.isUp || !cluster || config.storage !== 'memory' || typeof reason !== 'string') return;
+    nodes.keep = true;
+    nodes.unstored = reason;
+  });
   const begin = async (aborted: AbortSignal | undefined): Promise<Epoch> => {
     const beginWitness = () => services.beginWitness(instructions);
     const where = { config, namespace, nc, beginWitness, onProgress: options.onProgress ?? (() => {}) };
@@ -208,6 +229,7 @@ async function start(options: FabricOptions, releases: Release[], nodes: { keep:
   releases.push(async () => await removeFabricFile(config.data_dir));
   await writeFabricFile(config.data_dir, facts);
   nodes.keep = false;
+  nodes.isUp = true;
   return new EmbeddedFabric({ servers, namespace, nc, identity, supervisor, cluster }, releases, nodes);
 }
 
@@ -223,7 +245,7 @@ async function reachCluster(
   options: FabricOptions,
   namespace: Namespace,
   releases: Release[],
-  nodes: { keep: boolean },
+  nodes: Nodes,
 ): Promise<Reached> {
   const { config, onProgress = () => {}, signal } = options;
   if (config.servers.length > 0) {

@@ -34,7 +34,7 @@ export function processChild<Instructions>(options: ProcessChildOptions<Instruct
       stdio: ['ignore', log, log, 'ipc'],
       detached: true,
     });
-    closeSync(log);
+    if (log !== 'ignore') closeSync(log);
     let lastWords: string | undefined;
     const ended = new Promise<string>((resolve) => {
       child.on('error', (error) => resolve(error.message));
@@ -73,9 +73,14 @@ async function stop(child: ChildProcess, ended: Promise<string>, timeoutMs: numb
   clearTimeout(timer);
 }
 
-function openLog(file: string): number {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-  if (size > logLimit) renameSync(file, `${file}.1`);
-  return openSync(file, 'a', 0o600);
+/** Without a log, as on a disk that cannot be written, a service is better than no service. */
+function openLog(file: string): number | 'ignore' {
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+    if (size > logLimit) renameSync(file, `${file}.1`);
+    return openSync(file, 'a', 0o600);
+  } catch {
+    return 'ignore';
+  }
 }

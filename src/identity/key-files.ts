@@ -67,6 +67,10 @@ async function writeDraft(path: string, text: string): Promise<string> {
   try {
     await file.writeFile(text);
     await file.sync();
+  } catch (error) {
+    // As on a full disk: it is worth nothing in part.
+    await rm(draft, { force: true });
+    throw error;
   } finally {
     await file.close();
   }

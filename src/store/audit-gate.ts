@@ -63,7 +63,7 @@ export class AuditGate {
     if (!notice) return;
     throw new FabricError(
       'UNAVAILABLE',
-      `the fabric is unaudited: ${notice.reason ?? 'the witness cannot store'}. Nothing was changed; it goes on by itself when the witness can store again`,
+      `the fabric is unaudited: ${notice.reason ?? 'the witness cannot store'}. Nothing was changed; it goes on by itself when the witness can store again, \`infrafabric doctor\` says what to do`,
       { unaudited: true, witness: notice.witness, since: notice.since },
     );
   }

@@ -110,7 +110,15 @@ export async function ensureStreams(jsm: JetStreamManager, ns: Namespace, option
 }
 
 async function ensureStream(jsm: JetStreamManager, config: StreamConfig): Promise<void> {
-  await made(`the stream ${config.name}`, async () => await jsm.streams.add(config));
+  await made(`the stream ${config.name}`, async () => {
+    try {
+      await jsm.streams.add(config);
+    } catch (error) {
+      // A single server adds up what is reserved before it looks whether this stream is there already.
+      if (!(error instanceof JetStreamApiError) || !exceeded.has(error.code)) throw error;
+      if ((await jsm.streams.info(config.name).catch(() => undefined)) === undefined) throw error;
+    }
+  });
 }
 
 /** Tries until the cluster takes it; what exists already, with whatever configuration, is left as it is. */
@@ -135,6 +143,8 @@ async function made(what: string, make: () => Promise<unknown>): Promise<void> {
 
 /** A stream, or a consumer, of this name exists with another configuration. */
 const nameInUse: ReadonlySet<number> = new Set([10058, 10148]);
+/** There is not enough memory, or disk, to reserve what a stream may take. */
+const exceeded: ReadonlySet<number> = new Set([10028, 10047]);
 /** Right after formation not every node is known to offer its memory yet. */
 const notEnoughPeers = 10005;
 

@@ -5,6 +5,8 @@ import { createLog } from '../../log.ts';
 import { exitCodes } from '../output.ts';
 import type { CommandRun } from '../program.ts';
 
+const adoptable = 'the nodes go on, their memory is the state: put the cause right, and `infrafabric up` adopts them';
+
 export const up: CommandRun = async ({ out, resolve, signal }) => {
   const { config } = await resolve();
   const log = createLog({ level: config.log_level === 'info' ? 'warn' : config.log_level, service: 'up' });
@@ -35,12 +37,15 @@ export const up: CommandRun = async ({ out, resolve, signal }) => {
   if (!either.aborted) await once(either, 'abort');
   if (escalation === undefined) {
     out.note('stopping: requests first, then the witness, then the nodes');
-    await fabric.stop(log);
-    return exitCodes.done;
+    const unstored = await fabric.stop(log);
+    if (unstored === undefined) return exitCodes.done;
+    out.note(`error: the witness could not store everything: ${unstored}; only the nodes have the rest`);
+    out.note(adoptable);
+    return exitCodes.unreachable;
   }
   // What gave up may be the witness: then the nodes hold transitions that nothing else has.
   await fabric.stop(log, { keepNodes: true });
   out.note(`error: ${escalation}; ${config.data_dir}/logs says more`);
-  out.note('the nodes go on, their memory is the state: put the cause right, and `infrafabric up` adopts them');
+  out.note(adoptable);
   return exitCodes.unreachable;
 };
