@@ -18,10 +18,12 @@ interface Signs {
   armedUntil: number;
   revision: number;
   arming: Promise<void> | undefined;
+  /** The timer was found to be gone since it was last set, or looked at, from here. */
+  gone: boolean;
 }
 
 export interface SignsOfLifeOptions {
-  readonly timers: Timers;
+  readonly timers: Pick<Timers, 'get' | 'replace'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly livenessMs: number;
@@ -65,6 +67,7 @@ export class SignsOfLife {
   rearm(swarm_id: string): void {
     const signs = this.#of(swarm_id);
     signs.armedUntil = 0;
+    signs.gone = true;
     this.#arm(swarm_id, signs);
   }
 
@@ -81,7 +84,7 @@ export class SignsOfLife {
   #of(swarm_id: string): Signs {
     const present = this.#signs.get(swarm_id);
     if (present) return present;
-    const signs: Signs = { seenAt: 0, armedUntil: 0, revision: 0, arming: undefined };
+    const signs: Signs = { seenAt: 0, armedUntil: 0, revision: 0, arming: undefined, gone: false };
     this.#signs.set(swarm_id, signs);
     return signs;
   }
@@ -95,6 +98,7 @@ export class SignsOfLife {
       })
       .finally(() => {
         signs.arming = undefined;
+        if (signs.gone && this.#signs.get(swarm_id) === signs) this.#arm(swarm_id, signs);
       });
   }
 
@@ -104,15 +108,18 @@ export class SignsOfLife {
       const seen_at = signs.seenAt;
       const at = seen_at + livenessMs + this.#slack;
       const data: Json = { seen_at };
+      signs.gone = false;
       const revision = await timers.replace({ what: livenessTimer, id, at, data }, signs.revision);
-      if (revision !== undefined) {
+      // Where it was found gone meanwhile, what is confirmed here may have gone with it.
+      if (revision !== undefined && !signs.gone) {
         signs.revision = revision;
         signs.armedUntil = at;
         continue;
       }
+      signs.gone = false;
       const pending = await timers.get(livenessTimer, id);
       signs.revision = pending?.revision ?? 0;
-      signs.armedUntil = pending?.at ?? 0;
+      signs.armedUntil = signs.gone ? 0 : (pending?.at ?? 0);
     }
   }
 }
