@@ -109,7 +109,7 @@ class DemoRun {
     verify: 0,
   };
   readonly #workers: WorkerChild[] = [];
-  readonly #closing: Array<() => Promise<void> | void> = [];
+  readonly #closing: Array<() => Promise<void>> = [];
   #fabric: EmbeddedFabric | undefined;
 
   constructor(options: DemoOptions, signal: AbortSignal, fail: (reason: FabricError) => void) {
@@ -157,12 +157,14 @@ class DemoRun {
     };
   }
 
-  /** Ends what runs, workers first; may be called again. */
+  /** Ends what runs, workers first; may be called again. What cannot be ended does not keep the rest from it. */
   async release(): Promise<void> {
+    const { log } = this.#options;
     const graceful = !this.#signal.aborted;
-    for (let close = this.#closing.pop(); close; close = this.#closing.pop()) await close();
-    await Promise.all(this.#workers.map(async (worker) => await worker.stop(graceful)));
-    await this.#fabric?.stop(this.#options.log);
+    const failed = (error: unknown) => log.error({ err: error }, 'a part of the demo did not stop cleanly');
+    for (let close = this.#closing.pop(); close; close = this.#closing.pop()) await close().catch(failed);
+    await Promise.all(this.#workers.map(async (worker) => await worker.stop(graceful).catch(failed)));
+    await this.#fabric?.stop(log);
   }
 
   #startWorkers(): void {
@@ -201,7 +203,7 @@ class DemoRun {
     const all = board.length + 1;
     const onChange = (completed: number) => progress.count(`${completed} of ${all} tasks completed`, completed, all);
     const watch = new BoardWatch({ client, onChange, onFailure: this.#fail });
-    this.#closing.push(() => watch.close());
+    this.#closing.push(async () => watch.close());
     await this.#orFail(
       Promise.all([
         watch.ready,

@@ -264,7 +264,7 @@ describe('the demo', () => {
     await until(`it says: ${line}`, () => run.stderr().includes(line), 60_000);
     const pids = descendants(run.child.pid!);
     process.kill(-run.child.pid!, 'SIGINT');
-    expect(await run.end).toBe(130);
+    expect(await run.end, run.stderr()).toBe(130);
     expect(run.stdout()).toBe('');
     expect(run.stderr()).toContain('interrupted');
     await expectNothingLeft(pids);
@@ -277,7 +277,7 @@ describe('the demo', () => {
     const pids = descendants(run.child.pid!);
     process.kill(run.child.pid!, 'SIGINT');
     process.kill(run.child.pid!, 'SIGTERM');
-    expect(await run.end).toBe(130);
+    expect(await run.end, run.stderr()).toBe(130);
     await expectNothingLeft(pids);
   });
 
@@ -287,7 +287,7 @@ describe('the demo', () => {
     await until('it names the workers', () => /birch \(process \d+\)/.test(run.stderr()));
     const pids = descendants(run.child.pid!);
     process.kill(Number(/birch \(process (\d+)\)/.exec(run.stderr())![1]), 'SIGKILL');
-    expect(await run.end).toBe(3);
+    expect(await run.end, run.stderr()).toBe(3);
     expect(run.stdout()).toBe('');
     const last = run.stderr().trim().split('\n').at(-1)!;
     expect((JSON.parse(last) as { error: { message: string } }).error.message).toMatch(
@@ -334,7 +334,7 @@ describe('the demo', () => {
   ])('refuses $what before it starts anything', async ({ make, args, says }) => {
     await make();
     const run = startDemo(...args());
-    expect(await run.end).toBe(2);
+    expect(await run.end, run.stderr()).toBe(2);
     expect(run.stderr()).toMatch(says);
     expect(run.stderr()).not.toContain('starting');
     expect(await readdir(temporary)).toEqual([]);

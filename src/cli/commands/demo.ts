@@ -9,6 +9,7 @@ import { join, resolve as resolvePath } from 'node:path';
 import type { Config } from '../../config/settings.ts';
 import { type BoardTask, boardFor, recheckLeaseMs } from '../../demo/board.ts';
 import { findingsOf } from '../../demo/findings.ts';
+import { orInterrupted, outliveFailures } from '../../demo/interruption.ts';
 import { cleanUpOnExit } from '../../demo/last-resort.ts';
 import { measureFolder } from '../../demo/measure.ts';
 import { presentFindings } from '../../demo/present.ts';
@@ -54,37 +55,46 @@ export const demo: CommandRun = async ({ out, resolve, signal }, _args, options)
   if (board.length > mostFolders)
     out.note(`${directory} has more folders than the demo measures: it takes the ${mostFolders} nearest ones`);
 
-  const dataDir = await mkdtemp(join(tmpdir(), 'infrafabric-demo-'));
-  const cancelCleanUp = cleanUpOnExit(dataDir, keep);
-  const progress = new Progress(process.stderr);
-  try {
-    const log = createLog({ level: config.log_level === 'info' ? 'error' : config.log_level, service: 'demo' });
-    const result = await runDemo({
-      config: demoConfig(config, dataDir),
-      board,
-      swarmIds: swarmIds.slice(0, workers),
-      receiptDir: join(config.cache_dir, 'demo'),
-      log,
-      progress,
-      signal,
-    });
-    const findings = findingsOf(result, {
-      directory,
-      totalMs: performance.now() - begun,
-      leaseMs: recheckLeaseMs,
-      dataDir: keep ? dataDir : null,
-    });
-    progress.clear();
-    out.data(findings);
-    presentFindings(out, findings);
-    return findings.ok ? exitCodes.done : exitCodes.no;
-  } finally {
-    progress.clear();
-    if (keep) out.note(`kept: ${dataDir}; infrafabric witness verify --db ${witnessPath(dataDir)} looks into it`);
-    else await rm(dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
-    cancelCleanUp();
-  }
+  const log = createLog({ level: config.log_level === 'info' ? 'error' : config.log_level, service: 'demo' });
+  const onConsequence = (error: unknown) => log.debug({ err: error }, 'failed after the demo was interrupted');
+  const noLonger = outliveFailures(signal, onConsequence);
+  // Nothing is said before everything is cleaned up: an interrupted demo has no result.
+  const findings = await orInterrupted(signal, onConsequence, async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'infrafabric-demo-'));
+    const cancelCleanUp = cleanUpOnExit(dataDir, keep);
+    const progress = new Progress(process.stderr);
+    try {
+      const result = await runDemo({
+        config: demoConfig(config, dataDir),
+        board,
+        swarmIds: swarmIds.slice(0, workers),
+        receiptDir: join(config.cache_dir, 'demo'),
+        log,
+        progress,
+        signal,
+      });
+      const totalMs = performance.now() - begun;
+      return findingsOf(result, { directory, totalMs, leaseMs: recheckLeaseMs, dataDir: keep ? dataDir : null });
+    } finally {
+      progress.clear();
+      const isDone = keep || (await removed(dataDir));
+      if (isDone) cancelCleanUp();
+      if (keep) out.note(`kept: ${dataDir}; infrafabric witness verify --db ${witnessPath(dataDir)} looks into it`);
+      else if (!isDone) out.note(`${dataDir} could not be removed yet; look whether it is left`);
+    }
+  }).finally(noLonger);
+  out.data(findings);
+  presentFindings(out, findings);
+  return findings.ok ? exitCodes.done : exitCodes.no;
 };
+
+/** When it could not be, that hides neither a result nor an error: both are worth more than an empty folder. */
+async function removed(folder: string): Promise<boolean> {
+  return await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }).then(
+    () => true,
+    () => false,
+  );
+}
 
 /** What would be passed over in silence otherwise. */
 function refuseOthersFabric(options: Readonly<Record<string, unknown>>): void {
@@ -109,6 +119,7 @@ function demoConfig(config: Config, dataDir: string): Config {
     console_port: 0,
     nodes: 3,
     storage: 'memory',
+    policies: join(dataDir, 'policies'),
   };
 }
 
