@@ -17,7 +17,7 @@ import {
   type TrustedKeys,
   trustedKeysOf,
 } from '../../src/witness/proofs/signing-key.ts';
-import { treeHead } from '../../src/witness/proofs/tree.ts';
+import { openTree } from '../../src/witness/proofs/tree.ts';
 import { tempDir } from '../support/temp.ts';
 import { actorMessages, actors, busMessage, epochMessage, never, startedAt } from './messages.ts';
 
@@ -64,7 +64,7 @@ describe('issuing a checkpoint', () => {
       ['IF_bus/1', 1, 1],
     ]);
     for (const head of checkpoint.chains) {
-      const { peaks: _, ...expected } = { ...treeHead(witness.sqlite, head.chain), peaks: [] };
+      const { peaks: _, ...expected } = { ...openTree(witness.sqlite, head.chain)?.head(), peaks: [] };
       expect(head).toMatchObject({ ...expected, key: key.fingerprint });
       expect(trusted.verify(head)).toBe('ok');
     }

@@ -13,7 +13,7 @@ import {
   type TrustedKeys,
   trustedKeysOf,
 } from '../../src/witness/proofs/signing-key.ts';
-import { treeHead } from '../../src/witness/proofs/tree.ts';
+import { openTree } from '../../src/witness/proofs/tree.ts';
 import { keptEntries } from '../../src/witness/prune/kept.ts';
 import { type PrunedChain, prune } from '../../src/witness/prune/prune.ts';
 import { tempDir } from '../support/temp.ts';
@@ -98,7 +98,7 @@ export class PrunedWitness {
 
   /** Opens the epoch after another; with the event of its second record, if it has one. */
   openEpoch(epoch: number, second?: { type: string; [field: string]: Json }): void {
-    const before = treeHead(this.sqlite, `IF_actors/${epoch - 1}`);
+    const before = openTree(this.sqlite, `IF_actors/${epoch - 1}`)?.head();
     const record = makeEpochRecord(
       { epoch, epoch_id: `id-${epoch}`, previous_head: before?.head_hash ?? '' },
       startedAt,

@@ -8,7 +8,7 @@ import { leafHash, rootOfPeaks, verifyConsistency, verifyInclusion } from '../..
 import { makeReceipt, verifyReceipt } from '../../src/witness/proofs/receipt.ts';
 import type { SignedHead } from '../../src/witness/proofs/signed-head.ts';
 import { rotateSigningKey, type TrustedKeys, trustedKeysOf } from '../../src/witness/proofs/signing-key.ts';
-import { consistencyProof, inclusionProof, treeHead } from '../../src/witness/proofs/tree.ts';
+import { openTree, requireTree } from '../../src/witness/proofs/tree.ts';
 import { pruneSteps } from '../../src/witness/prune/prune.ts';
 import { verifyDatabase } from '../../src/witness/verify/verify.ts';
 import { actorMessage, actors, startedAt } from './messages.ts';
@@ -206,7 +206,7 @@ describe('what is kept', () => {
     witness.checkpoint(longAfter + 1);
     witness.prune(longAfter);
     expect(witness.kept()).toEqual(['epoch:2@1', 'task:a@3', 'task:b@1', 'task:last@2']);
-    expect(treeHead(witness.sqlite, actors)).toMatchObject({ entries: 3, seq: 3 });
+    expect(openTree(witness.sqlite, actors)?.head()).toMatchObject({ entries: 3, seq: 3 });
     expectSound();
   });
 
@@ -227,19 +227,19 @@ describe('what is left', () => {
   it.each(sizes)('has the same tree after %i entries are gone, and gives proofs from it', (gone) => {
     witness.add(fillers(1_030));
     const [signed] = witness.checkpoint() as [SignedHead];
-    const before = treeHead(witness.sqlite, actors);
+    const before = openTree(witness.sqlite, actors)?.head();
     const receipt = makeReceipt(witness.sqlite, { chain: actors, seq: 1_025 }, [signed]);
     expect(witness.prune(timeOf(gone + 1), { per_step: 100 })).toMatchObject([{ removed: gone, pruned_through: gone }]);
-    expect(treeHead(witness.sqlite, actors)).toEqual(before);
+    expect(openTree(witness.sqlite, actors)?.head()).toEqual(before);
     expect(makeReceipt(witness.sqlite, { chain: actors, seq: 1_025 }, [signed])).toEqual(receipt);
     witness.add(fillers(300));
     const [later] = witness.checkpoint(longAfter + 1) as [SignedHead];
     for (const { seq, content_hash } of [witness.rows()[0]!, witness.rows().at(-1)!]) {
-      const proof = inclusionProof(witness.sqlite, actors, seq, later.entries);
+      const proof = requireTree(witness.sqlite, actors).inclusion(seq, later.entries);
       const leaf = leafHash(content_hash);
       expect(verifyInclusion({ ...proof, leaf, size: later.entries, root: later.root })).toBe(true);
     }
-    const proof = consistencyProof(witness.sqlite, actors, signed.entries, later.entries);
+    const proof = requireTree(witness.sqlite, actors).consistency(signed.entries, later.entries);
     const [from, to] = [signed, later];
     expect(
       verifyConsistency({
@@ -340,7 +340,7 @@ it('any history stays whole, however often and wherever it is pruned', () => {
           own.add([...added, { kind: 'service', id: 'x' }]);
           last.set('service:x', { n: (last.get('service:x')?.n ?? 0) + 1, status: 'active', depends_on: [] });
           own.checkpoint();
-          const before = treeHead(own.sqlite, actors);
+          const before = openTree(own.sqlite, actors)?.head();
           const { key, trusted } = own;
           const options = {
             before: timeOf(1 + Math.floor(cut * (before?.seq ?? 0))),
@@ -353,7 +353,7 @@ it('any history stays whole, however often and wherever it is pruned', () => {
           // Ended at any step, as by a crash.
           const pruning = pruneSteps(own.sqlite, options);
           for (let at = 0; at < crashAfter && !pruning.next().done; at++);
-          expect(treeHead(own.sqlite, actors)).toEqual(before);
+          expect(openTree(own.sqlite, actors)?.head()).toEqual(before);
           expectSound();
           expectAllThere(own, last);
         }

@@ -8,7 +8,7 @@ import { type Entry, zeroHash } from '../../src/witness/entry.ts';
 import { RowHasher } from '../../src/witness/hash.ts';
 import { type Checkpoint, issueCheckpoint } from '../../src/witness/proofs/checkpoint.ts';
 import { openSigningKey, type SigningKey } from '../../src/witness/proofs/signing-key.ts';
-import { treeHead } from '../../src/witness/proofs/tree.ts';
+import { openTree } from '../../src/witness/proofs/tree.ts';
 import { type TrustedKeys, trustedKeysOf } from '../../src/witness/proofs/trusted-keys.ts';
 import { type Verification, verifyDatabase } from '../../src/witness/verify/verify.ts';
 import { tempDir } from '../support/temp.ts';
@@ -110,7 +110,7 @@ describe('verification against checkpoints', () => {
       const result = verify(present, given);
       expect(result).toMatchObject({ ok: true, chains: [{ chain: actors, last_seq: 100 }, { chain: journal }] });
       const sqlite = new Sqlite(present, { readonly: true });
-      expect(result.chains[0]?.root).toBe(treeHead(sqlite, actors)?.root);
+      expect(result.chains[0]?.root).toBe(openTree(sqlite, actors)?.head()?.root);
       sqlite.close();
     }
     expect(verify(old, checkpoints.slice(0, 1)).ok).toBe(true);

@@ -6,7 +6,7 @@ import { WitnessDatabase } from '../../src/witness/database.ts';
 import { zeroHash } from '../../src/witness/entry.ts';
 import { type Checkpoint, issueCheckpoint } from '../../src/witness/proofs/checkpoint.ts';
 import { openSigningKey, type SigningKey } from '../../src/witness/proofs/signing-key.ts';
-import { treeHead } from '../../src/witness/proofs/tree.ts';
+import { openTree } from '../../src/witness/proofs/tree.ts';
 import { type TrustedKeys, trustedKeysOf } from '../../src/witness/proofs/trusted-keys.ts';
 import { prune } from '../../src/witness/prune/prune.ts';
 import { type Verification, verifyDatabase } from '../../src/witness/verify/verify.ts';
@@ -81,7 +81,7 @@ describe('a chain whose beginning was removed behind a signed head', () => {
       chains: [{ entries: 30, first_seq: 31, last_seq: 60, pruned_through: 30 }],
     });
     const sqlite = new Sqlite(whole, { readonly: true });
-    expect(result.chains[0]?.root).toBe(treeHead(sqlite, actors)?.root);
+    expect(result.chains[0]?.root).toBe(openTree(sqlite, actors)?.head()?.root);
     sqlite.close();
     expect(verifyDatabase(pruned, { trusted }).ok).toBe(true);
     expect(verifyDatabase(whole, { trusted, checkpoints }).chains[0]?.pruned_through).toBeNull();
@@ -134,7 +134,7 @@ describe('a chain whose beginning was removed behind a signed head', () => {
   it("is found out by a stranger's signature, and by a checkpoint of what was removed", () => {
     const copy = changed('UPDATE pruned SET root = root');
     const sqlite = new Sqlite(copy);
-    const head = treeHead(sqlite, actors);
+    const head = openTree(sqlite, actors)?.head();
     sqlite.close();
     expect(head).toBeDefined();
     const lie = stranger.sign({

@@ -5,14 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { chainsOf } from '../../src/witness/contents.ts';
 import { WitnessDatabase } from '../../src/witness/database.ts';
 import { leafHash, verifyConsistency, verifyInclusion } from '../../src/witness/proofs/merkle.ts';
-import {
-  consistencyProof,
-  extendTree,
-  inclusionProof,
-  openTree,
-  requireTree,
-  treeHead,
-} from '../../src/witness/proofs/tree.ts';
+import { extendTree, openTree, requireTree } from '../../src/witness/proofs/tree.ts';
 import { tempDir } from '../support/temp.ts';
 import { actorMessage, actorMessages, actors, epochMessage, never } from './messages.ts';
 import { hex, mth, path, proof } from './rfc6962.ts';
@@ -54,7 +47,7 @@ describe('the tree of a chain', () => {
   it('begins with what was signed of it, and with nothing else', () => {
     append(700);
     extendTree(witness.sqlite, actors);
-    const head = treeHead(witness.sqlite, actors);
+    const head = openTree(witness.sqlite, actors)?.head();
     if (!head) throw new Error('there is no head');
     append(900, 701);
     const tree = () => requireTree(witness.sqlite, actors);
@@ -84,18 +77,18 @@ describe('the tree of a chain', () => {
     const expected = { entries: data.length, seq: 1400, head_hash: hex(data.at(-1) as Buffer), root: hex(mth(data)) };
     for (const stored of [false, true]) {
       if (stored) extendTree(witness.sqlite, actors);
-      expect(treeHead(witness.sqlite, actors)).toMatchObject(expected);
+      expect(openTree(witness.sqlite, actors)?.head()).toMatchObject(expected);
       for (const index of [0, 1, 6, 255, 256, 511, 767, 1023, 1024, 1200, data.length - 1]) {
         for (const size of [index + 1, 1280, data.length]) {
           if (size <= index) continue;
-          expect(inclusionProof(witness.sqlite, actors, seqs[index] as number, size)).toEqual({
+          expect(requireTree(witness.sqlite, actors).inclusion(seqs[index] as number, size)).toEqual({
             index,
             path: path(index, data.slice(0, size)).map(hex),
           });
         }
       }
       for (const from of [1, 255, 256, 257, 512, 700, 1024, 1279, data.length])
-        expect(consistencyProof(witness.sqlite, actors, from, data.length)).toEqual(proof(from, data).map(hex));
+        expect(requireTree(witness.sqlite, actors).consistency(from, data.length)).toEqual(proof(from, data).map(hex));
     }
     expect(witness.sqlite.prepare('SELECT count(*) FROM tree_tiles').pluck().get()).toBe(Math.floor(data.length / 256));
   });
@@ -103,7 +96,7 @@ describe('the tree of a chain', () => {
   it('ends where a gap ends', () => {
     witness.appendBatch(actors, [actorMessage(1), actorMessage(9)], () => 'lost');
     witness.sqlite.prepare('DELETE FROM entries WHERE seq = 9').run();
-    expect(treeHead(witness.sqlite, actors)).toMatchObject({ entries: 2, seq: 8 });
+    expect(openTree(witness.sqlite, actors)?.head()).toMatchObject({ entries: 2, seq: 8 });
   });
 
   it('has the same tiles in whatever steps it grows', () => {
@@ -120,7 +113,7 @@ describe('the tree of a chain', () => {
     extendTree(witness.sqlite, actors);
     expect(tiles()).toEqual(grown);
     witness.sqlite.exec('DELETE FROM tree_tiles WHERE tile = 1');
-    expect(treeHead(witness.sqlite, actors)?.root).toBe(hex(mth(dataOf(rows()))));
+    expect(openTree(witness.sqlite, actors)?.head()?.root).toBe(hex(mth(dataOf(rows()))));
     extendTree(witness.sqlite, actors);
     expect(tiles()).toEqual(grown);
   });
@@ -130,7 +123,7 @@ describe('the tree of a chain', () => {
     const head = witness.head(actors)?.head_hash ?? '';
     witness.appendBatch('IF_actors/2', [epochMessage(2, head)], never);
     expect(chainsOf(witness.sqlite)).toEqual(['IF_actors/1', 'IF_actors/2']);
-    expect(treeHead(witness.sqlite, 'IF_actors/2')).toMatchObject({ entries: 1, seq: 1 });
+    expect(openTree(witness.sqlite, 'IF_actors/2')?.head()).toMatchObject({ entries: 1, seq: 1 });
     expect(openTree(witness.sqlite, 'IF_bus/1')).toBeUndefined();
     expect(() => requireTree(witness.sqlite, 'IF_bus/1')).toThrow('no entries of IF_bus/1');
   });

@@ -232,21 +232,7 @@ export function openTree(sqlite: Sqlite.Database, chain: string): ChainTree | un
   return end && new ChainTree(sqlite, chain, end, pruned);
 }
 
-/** Where a chain ends, and its tree; undefined when it has no entries. */
-export function treeHead(sqlite: Sqlite.Database, chain: string): TreeHead | undefined {
-  return openTree(sqlite, chain)?.head();
-}
-
-/** The proof that the entry is in the tree of the first `size` entries. @throws FabricError CONFLICT when it is not. */
-export function inclusionProof(sqlite: Sqlite.Database, chain: string, seq: number, size: number): InclusionProof {
-  return requireTree(sqlite, chain).inclusion(seq, size);
-}
-
-/** @throws FabricError CONFLICT when the chain has fewer entries, or they were pruned. */
-export function consistencyProof(sqlite: Sqlite.Database, chain: string, from: number, to: number): string[] {
-  return requireTree(sqlite, chain).consistency(from, to);
-}
-
+/** @throws FabricError CONFLICT when the chain has no entries. */
 export function requireTree(sqlite: Sqlite.Database, chain: string): ChainTree {
   const tree = openTree(sqlite, chain);
   if (!tree) throw new FabricError('CONFLICT', `the witness database has no entries of ${chain}`);
