@@ -24,12 +24,28 @@ export interface BlockerContent {
   required_capabilities: string[];
 }
 
+/** Why a swarm was asked for help: the factors by which it was chosen. */
+export interface HelperFactors {
+  match_score: number;
+  /** null for a free swarm, which comes before every priced one. */
+  combined_score: number | null;
+  reputation: number;
+  /** US dollars. */
+  cost_per_hour: number;
+}
+
 /** A swarm that was asked for help, and what came of it. */
 export interface Helper {
   swarm_id: string;
-  answer: 'invited' | 'joined' | 'declined';
-  /** When it was invited, or gave the answer. */
+  /** `silent` where no answer came in time; it may still join. */
+  answer: 'invited' | 'joined' | 'declined' | 'silent';
+  /** When it was invited, gave the answer, or was taken for silent. */
   at: number;
+  why: HelperFactors | null;
+  /** Until when an answer is waited for; null: for any time. */
+  answer_by: number | null;
+  /** What it said when it declined. */
+  reason: string | null;
 }
 
 export interface BlockerContext extends BlockerContent {
@@ -41,6 +57,8 @@ export interface BlockerContext extends BlockerContent {
   resolved_by: string | null;
   escalation_reason: string | null;
   reported_at: number;
+  /** When it was reported, or the last helper joined. */
+  progress_at: number;
   escalated_at: number | null;
   resolved_at: number | null;
   updated_at: number;
@@ -60,6 +78,7 @@ export const absentBlocker: BlockerContext = {
   resolved_by: null,
   escalation_reason: null,
   reported_at: 0,
+  progress_at: 0,
   escalated_at: null,
   resolved_at: null,
   updated_at: 0,
@@ -68,6 +87,11 @@ export const absentBlocker: BlockerContext = {
 /** What became of the invitation of this swarm; undefined when it was not invited. */
 export function helperOf(blocker: BlockerContext, swarm_id: string): Helper | undefined {
   return blocker.helpers.find((helper) => helper.swarm_id === swarm_id);
+}
+
+/** Those of the lapsed ones whose answer is still waited for. */
+export function silenced(blocker: BlockerContext, { lapsed = [] }: { readonly lapsed?: readonly string[] }): Helper[] {
+  return blocker.helpers.filter(({ swarm_id, answer }) => answer === 'invited' && lapsed.includes(swarm_id));
 }
 
 /** The swarms that help, in the order in which they were invited. */

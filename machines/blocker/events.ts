@@ -1,6 +1,6 @@
 /** What can happen to a blocker. */
 import type { MachineEvent } from '../machine.ts';
-import type { BlockerContent } from './context.ts';
+import type { BlockerContent, HelperFactors } from './context.ts';
 
 /** `blocker_type` is the `type` of the report. */
 export interface ReportBlocker extends MachineEvent, BlockerContent {
@@ -9,10 +9,16 @@ export interface ReportBlocker extends MachineEvent, BlockerContent {
   trace_id: string;
 }
 
-/** Swarms are asked for help. Those who were asked before are not asked again. */
+/** Swarms are asked for help, where others may have kept silent. Those who were asked before are not asked again. */
 export interface InviteHelpers extends MachineEvent {
   readonly type: 'INVITE';
   swarm_ids: readonly string[];
+  /** Why each was chosen, by its id. */
+  why?: { readonly [swarm_id: string]: HelperFactors };
+  /** Until when they can answer. */
+  answer_by?: number;
+  /** Who was asked before and has not answered in time. */
+  lapsed?: readonly string[];
 }
 
 interface ByHelper extends MachineEvent {
@@ -27,6 +33,7 @@ export interface JoinBlocker extends ByHelper {
 /** An invited swarm does not help, or no longer. */
 export interface DeclineBlocker extends ByHelper {
   readonly type: 'DECLINE';
+  reason?: string | null;
 }
 
 export interface ResolveBlocker extends MachineEvent {

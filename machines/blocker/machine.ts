@@ -64,7 +64,7 @@ const logic = setup({
 
 export const blockerMachine: ActorMachine<BlockerContext, BlockerEvent> = {
   kind: 'blocker',
-  version: 1,
+  version: 2,
   logic,
   absent: { status: 'active', value: 'absent', context: absentBlocker },
   explain: (snapshot, event) => explainBlocker(snapshot.value as BlockerState, snapshot.context, event),

@@ -5,10 +5,12 @@ import { type EventRules, either, firstRefusal, type Rule, rulesOf, unknownEvent
 import {
   type BlockerContext,
   type BlockerState,
+  type Helper,
   helperOf,
   joinedHelpers,
   openBlockerStates,
   severities,
+  silenced,
 } from './context.ts';
 import type { BlockerEvent, BlockerEventOf, BlockerEventType, ReportBlocker } from './events.ts';
 
@@ -37,10 +39,33 @@ function invalidField(event: ReportBlocker): { field: string; value: unknown; al
 
 const someoneNew: BlockerRule<'INVITE'> = {
   code: 'CONFLICT',
-  broken: (blocker, event) => event.swarm_ids.every((id) => helperOf(blocker, id) !== undefined),
+  broken: (blocker, event) =>
+    event.swarm_ids.every((id) => helperOf(blocker, id) !== undefined) && silenced(blocker, event).length === 0,
   message: (_, event) =>
     `${event.swarm_ids.length === 0 ? 'no one is' : `only ${event.swarm_ids.join(', ')}, invited before, are`} named; ` +
     'name a swarm that was not invited yet',
+};
+
+/** Nobody is taken for silent who still has time to answer. */
+const timeToAnswerIsOver: BlockerRule<'INVITE'> = {
+  code: 'CONFLICT',
+  broken: (blocker, event) => earliest(blocker, event) !== undefined,
+  message: (blocker, event) => {
+    const helper = earliest(blocker, event);
+    return `${helper?.swarm_id} has until ${helper?.answer_by} to answer, and it is ${event.at}`;
+  },
+  details: (blocker, event) => ({ answer_by: earliest(blocker, event)?.answer_by }),
+};
+
+function earliest(blocker: BlockerContext, event: BlockerEventOf<'INVITE'>): Helper | undefined {
+  return silenced(blocker, event).find(({ answer_by }) => answer_by !== null && event.at < answer_by);
+}
+
+const validAnswerBy: BlockerRule<'INVITE'> = {
+  code: 'INVALID_REQUEST',
+  broken: (_, { answer_by, at }) => answer_by !== undefined && !(Number.isSafeInteger(answer_by) && answer_by > at),
+  message: (_, { answer_by, at }) => `answer_by is ${answer_by}; allowed: a time after ${at}`,
+  details: () => ({ field: 'answer_by' }),
 };
 
 const fitToBeAsked: BlockerRule<'INVITE'> = {
@@ -92,7 +117,11 @@ type BlockerEventRules<Event> = EventRules<BlockerContext, Event, BlockerState>;
 
 export const blockerRules: { readonly [Type in BlockerEventType]: BlockerEventRules<BlockerEventOf<Type>> } = {
   REPORT: { states: ['absent'], authority: [], facts: [validReport] },
-  INVITE: { states: openBlockerStates, authority: [], facts: [fitToBeAsked, someoneNew] },
+  INVITE: {
+    states: openBlockerStates,
+    authority: [],
+    facts: [fitToBeAsked, validAnswerBy, timeToAnswerIsOver, someoneNew],
+  },
   JOIN: { states: openBlockerStates, authority: [isInvited], facts: [joinsOnce] },
   DECLINE: { states: openBlockerStates, authority: [isInvited], facts: [declinesOnce] },
   RESOLVE: { states: openBlockerStates, authority: [mayResolve], facts: [] },

@@ -1,4 +1,6 @@
 /** What a swarm's record holds. Pure JSON: null stands for "none", times are milliseconds since 1970, money is dollars. */
+import { type Budget, noBudget } from '../budget.ts';
+import type { Pause } from '../pause.ts';
 import type { Json, StateValue } from '../record.ts';
 
 export const registrationStates = ['absent', 'invited', 'registered', 'retired'] as const;
@@ -20,14 +22,6 @@ export interface SwarmState {
 
 /** Why a circuit is open: too many failures in a row, no money left, or an operator's pause. */
 export type CircuitReason = 'failures' | 'budget' | 'paused';
-
-/** Always 0 <= reserved + spent <= allocated; what a cost exceeded it by is in `overrun_usd`. */
-export interface SwarmBudget {
-  allocated_usd: number;
-  reserved_usd: number;
-  spent_usd: number;
-  overrun_usd: number;
-}
 
 /** Money, and for a task a slot, that is held until the work it is for has ended. */
 export interface Reservation {
@@ -52,18 +46,22 @@ export interface SwarmContext {
   /** US dollars; 0 for a free swarm. */
   cost_per_hour: number;
   model: string | null;
-  /** 0 to 1, moved by outcomes. */
+  /** 0 to 1, moved by outcomes, as of `reputation_at`; `reputationAt` says what has become of it since. */
   reputation: number;
+  /** The last outcome; null before the first. */
+  reputation_at: number | null;
   /** How many tasks it may own at once; null: any number. */
   max_concurrent_tasks: number | null;
   /** By what each is for, as `<kind>:<id>`, such as `task:review-pr-123`. */
   reservations: { [key: string]: Reservation };
-  budget: SwarmBudget;
+  budget: Budget;
   counters: SwarmCounters;
   /** The circuit is open as long as there is one. */
   circuit_reasons: CircuitReason[];
   /** When the circuit last opened; null while it is closed. */
   circuit_opened_at: number | null;
+  /** What the reason `paused` stands for. */
+  pause: Pause | null;
   /** Closed for one trial: one task at a time, and one failure opens the circuit again. */
   on_trial: boolean;
   metadata: { [key: string]: Json };
@@ -84,12 +82,14 @@ export const absentSwarm: SwarmContext = {
   cost_per_hour: 0,
   model: null,
   reputation: initialReputation,
+  reputation_at: null,
   max_concurrent_tasks: null,
   reservations: {},
-  budget: { allocated_usd: 0, reserved_usd: 0, spent_usd: 0, overrun_usd: 0 },
+  budget: noBudget,
   counters: { claimed: 0, completed: 0, failed: 0, consecutive_failures: 0 },
   circuit_reasons: [],
   circuit_opened_at: null,
+  pause: null,
   on_trial: false,
   metadata: {},
   invited_at: null,

@@ -1,5 +1,8 @@
 /** What can happen to a swarm. Amounts are US dollars with at most six decimals. */
+import type { WindowLimits } from '../budget.ts';
+import type { Cost } from '../cost.ts';
 import type { MachineEvent } from '../machine.ts';
+import type { PauseMode } from '../pause.ts';
 import type { Json } from '../record.ts';
 import type { CircuitReason } from './context.ts';
 
@@ -41,7 +44,8 @@ export interface SwarmOffline extends MachineEvent {
   last_seen_at?: number;
 }
 
-export interface AllocateBudget extends MachineEvent {
+/** The budget from now on, and its limits for an hour and a day. */
+export interface AllocateBudget extends MachineEvent, WindowLimits {
   readonly type: 'ALLOCATE';
   budget_usd: number;
 }
@@ -74,6 +78,8 @@ export interface ChargeCost extends MachineEvent {
   readonly type: 'CHARGE';
   amount_usd: number;
   operation: string;
+  /** What the witness adds up; its `cost_usd` is `amount_usd`. */
+  cost: Cost;
 }
 
 interface OutcomeOfTask extends MachineEvent {
@@ -83,6 +89,8 @@ interface OutcomeOfTask extends MachineEvent {
   cost_usd: number;
   /** Whether the claim wrote a RESERVE, and so was counted; false counts it now. */
   reserved: boolean;
+  /** Policy: in which time a reputation comes half the way back to the middle; null or nothing: it never does. */
+  half_life_ms?: number | null;
 }
 
 /** A task of the swarm was completed. */
@@ -105,12 +113,19 @@ export interface TripCircuit extends MachineEvent {
 /** Forgives failures, and an exhausted budget where money is there again; never a pause. */
 export interface ResetCircuit extends MachineEvent {
   readonly type: 'RESET';
-  /** Close for one trial only, as after a cool-down. Default false. */
+  /** Close for one trial only, as after a cool-down: only what failures alone opened. Default false. */
   trial?: boolean;
+  /** Policy: how long the circuit must have been open before a trial. Default 0. */
+  cooldown_ms?: number;
 }
 
+/** Nothing is claimed any more; again to change the mode. */
 export interface PauseSwarm extends MachineEvent {
   readonly type: 'PAUSE';
+  /** Default: `pause`. */
+  mode?: PauseMode;
+  by: string;
+  reason?: string | null;
 }
 
 export interface ResumeSwarm extends MachineEvent {

@@ -100,7 +100,7 @@ const logic = setup({
 
 export const swarmMachine: ActorMachine<SwarmContext, SwarmEvent> = {
   kind: 'swarm',
-  version: 1,
+  version: 2,
   logic,
   absent: {
     status: 'active',

@@ -1,25 +1,19 @@
 /** When each event of a swarm is refused, and how that is said. The state chart in `machine.ts` asks the same table. */
+import { isExhausted, remaining } from '../budget.ts';
+import { amountRule, coversTheGone, moneyIsThere, validPauseMode, validWindows } from '../budget-rules.ts';
 import { isPrivilege } from '../capability.ts';
 import type { Refusal } from '../machine.ts';
-import { isUsd } from '../money.ts';
 import { type EventRules, either, firstRefusal, type Rule, rulesOf, unknownEvent } from '../rules.ts';
-import { isExhausted, remaining } from './budget.ts';
 import { activeTasks, isForTask, type RegistrationState, type SwarmContext, type SwarmState } from './context.ts';
 import type { SwarmEvent, SwarmEventOf, SwarmEventType } from './events.ts';
 
 type SwarmRule<Type extends SwarmEventType> = Rule<SwarmContext, SwarmEventOf<Type>>;
 
-/** A field that must hold an amount of money. */
 function amount<Type extends SwarmEventType>(
   field: string,
   read: (event: SwarmEventOf<Type>) => unknown,
 ): SwarmRule<Type> {
-  return {
-    code: 'INVALID_REQUEST',
-    broken: (_, event) => !isUsd(read(event)),
-    message: (_, event) => `${field} is ${String(read(event))}; allowed: dollars from 0 with at most six decimals`,
-    details: () => ({ field }),
-  };
+  return amountRule(field, read);
 }
 
 const validDescription: SwarmRule<'REGISTER'> = {
@@ -42,16 +36,7 @@ function ungranted(swarm: SwarmContext, event: SwarmEventOf<'REGISTER'>): string
   return event.capabilities.filter((name) => isPrivilege(name) && !swarm.grants.includes(name));
 }
 
-/** A budget cannot be less than what is gone from it already. */
-const coversTheGone: Rule<SwarmContext, { budget_usd?: number | null }> = {
-  code: 'POLICY_VIOLATION',
-  broken: ({ budget }, event) =>
-    event.budget_usd != null && remaining({ ...budget, allocated_usd: event.budget_usd }) < 0,
-  message: ({ budget }, event) =>
-    `a budget of ${event.budget_usd} dollars does not cover the ${budget.spent_usd} spent and ` +
-    `${budget.reserved_usd} reserved; allocate at least their sum`,
-  details: ({ budget }) => ({ spent_usd: budget.spent_usd, reserved_usd: budget.reserved_usd }),
-};
+const allocationCovers = coversTheGone<SwarmContext>(({ budget }) => budget);
 
 const circuitClosed: SwarmRule<'RESERVE'> = {
   code: 'CIRCUIT_OPEN',
@@ -80,14 +65,7 @@ function slots(swarm: SwarmContext): number {
   return swarm.on_trial ? 1 : (swarm.max_concurrent_tasks ?? Number.POSITIVE_INFINITY);
 }
 
-const moneyIsThere: SwarmRule<'RESERVE' | 'CHARGE'> = {
-  code: 'BUDGET_EXHAUSTED',
-  broken: (swarm, event) => event.amount_usd > remaining(swarm.budget),
-  message: (swarm, event) =>
-    `${event.amount_usd} dollars are asked and ${remaining(swarm.budget)} of ${swarm.budget.allocated_usd} remain; ` +
-    'an operator can allocate more',
-  details: ({ budget }) => ({ ...budget, remaining_usd: remaining(budget) }),
-};
+const budgetCovers = moneyIsThere<SwarmContext>(({ budget }) => budget, 'of the swarm');
 
 const reservationExists: SwarmRule<'SETTLE' | 'UNRESERVE'> = {
   code: 'INVALID_REQUEST',
@@ -101,6 +79,51 @@ const validThreshold: SwarmRule<'FAILURE'> = {
   message: (_, { threshold }) => `threshold is ${threshold}; allowed: a whole number from 1`,
   details: () => ({ field: 'threshold' }),
 };
+
+const validHalfLife: SwarmRule<'SUCCESS' | 'FAILURE'> = {
+  code: 'INVALID_REQUEST',
+  broken: (_, { half_life_ms }) => half_life_ms != null && !(Number.isFinite(half_life_ms) && half_life_ms > 0),
+  message: (_, { half_life_ms }) => `half_life_ms is ${half_life_ms}; allowed: milliseconds above 0, or none`,
+  details: () => ({ field: 'half_life_ms' }),
+};
+
+/** What the witness adds up is what is taken from the budget. */
+const costIsTheAmount: SwarmRule<'CHARGE'> = {
+  code: 'INVALID_REQUEST',
+  broken: (_, { cost, amount_usd }) => cost?.cost_usd !== amount_usd,
+  message: (_, { cost, amount_usd }) =>
+    `the cost is ${cost?.cost_usd} dollars and ${amount_usd} are charged; charge what the work has cost`,
+  details: () => ({ field: 'cost' }),
+};
+
+const validCooldown: SwarmRule<'RESET'> = {
+  code: 'INVALID_REQUEST',
+  broken: (_, { cooldown_ms }) => cooldown_ms !== undefined && !(Number.isSafeInteger(cooldown_ms) && cooldown_ms >= 0),
+  message: (_, { cooldown_ms }) => `cooldown_ms is ${cooldown_ms}; allowed: whole milliseconds from 0`,
+  details: () => ({ field: 'cooldown_ms' }),
+};
+
+/** A trial is for a swarm that failed; money and operators are not waited out. */
+const failuresAlone: SwarmRule<'RESET'> = {
+  code: 'CONFLICT',
+  broken: (swarm, { trial }) => trial === true && swarm.circuit_reasons.join() !== 'failures',
+  message: ({ circuit_reasons }) =>
+    circuit_reasons.length === 0
+      ? 'the circuit is closed; there is nothing to try'
+      : `the circuit is open for ${circuit_reasons.join(', ')}; only what failures alone opened closes for a trial`,
+  details: ({ circuit_reasons }) => ({ circuit_reasons }),
+};
+
+const cooledDown: SwarmRule<'RESET'> = {
+  code: 'CONFLICT',
+  broken: (swarm, event) => event.trial === true && event.at < trialFrom(swarm, event),
+  message: (swarm, event) => `the circuit cools down until ${trialFrom(swarm, event)}, and it is ${event.at}`,
+  details: (swarm, event) => ({ trial_from: trialFrom(swarm, event) }),
+};
+
+function trialFrom(swarm: SwarmContext, { cooldown_ms }: SwarmEventOf<'RESET'>): number {
+  return (swarm.circuit_opened_at ?? 0) + (cooldown_ms ?? 0);
+}
 
 const somethingToForgive: SwarmRule<'RESET'> = {
   code: 'BUDGET_EXHAUSTED',
@@ -123,7 +146,7 @@ interface SwarmEventRules<Event> extends EventRules<SwarmContext, Event, Registr
 const budgetUsd = (event: { budget_usd?: number | null }) => event.budget_usd ?? 0;
 
 export const swarmRules: { readonly [Type in SwarmEventType]: SwarmEventRules<SwarmEventOf<Type>> } = {
-  INVITE: { states: anyone, authority: [], facts: [amount<'INVITE'>('budget_usd', budgetUsd), coversTheGone] },
+  INVITE: { states: anyone, authority: [], facts: [amount<'INVITE'>('budget_usd', budgetUsd), allocationCovers] },
   REGISTER: {
     states: anyone,
     authority: [],
@@ -136,7 +159,7 @@ export const swarmRules: { readonly [Type in SwarmEventType]: SwarmEventRules<Sw
   ALLOCATE: {
     states: anyone,
     authority: [],
-    facts: [amount<'ALLOCATE'>('budget_usd', (e) => e.budget_usd), coversTheGone],
+    facts: [amount<'ALLOCATE'>('budget_usd', (e) => e.budget_usd), ...validWindows, allocationCovers],
   },
   RESERVE: {
     states: ['registered'],
@@ -147,7 +170,7 @@ export const swarmRules: { readonly [Type in SwarmEventType]: SwarmEventRules<Sw
       circuitClosed,
       notReservedYet,
       slotIsFree,
-      moneyIsThere,
+      budgetCovers,
     ],
   },
   SETTLE: {
@@ -159,17 +182,17 @@ export const swarmRules: { readonly [Type in SwarmEventType]: SwarmEventRules<Sw
   CHARGE: {
     states: ['registered'],
     authority: [],
-    facts: [amount<'CHARGE'>('amount_usd', (e) => e.amount_usd), moneyIsThere],
+    facts: [amount<'CHARGE'>('amount_usd', (e) => e.amount_usd), costIsTheAmount, budgetCovers],
   },
-  SUCCESS: { states: hasBeen, authority: [], facts: [amount<'SUCCESS'>('cost_usd', (e) => e.cost_usd)] },
+  SUCCESS: { states: hasBeen, authority: [], facts: [amount<'SUCCESS'>('cost_usd', (e) => e.cost_usd), validHalfLife] },
   FAILURE: {
     states: hasBeen,
     authority: [],
-    facts: [amount<'FAILURE'>('cost_usd', (e) => e.cost_usd), validThreshold],
+    facts: [amount<'FAILURE'>('cost_usd', (e) => e.cost_usd), validThreshold, validHalfLife],
   },
   TRIP: { states: known, authority: [], facts: [] },
-  RESET: { states: known, authority: [], facts: [somethingToForgive] },
-  PAUSE: { states: known, authority: [], facts: [] },
+  RESET: { states: known, authority: [], facts: [validCooldown, failuresAlone, cooledDown, somethingToForgive] },
+  PAUSE: { states: known, authority: [], facts: [validPauseMode] },
   RESUME: { states: known, authority: [], facts: [] },
   UNREGISTER: { states: ['registered'], authority: [], facts: [] },
 };

@@ -1,11 +1,10 @@
 /** What each accepted event writes into a swarm's context. Steps compute; whether the event is accepted is decided before. */
+import { allocate, type Budget, isExhausted, reserve, spend, unreserve, type WindowLimits } from '../budget.ts';
 import { distinct } from '../equality.ts';
-import { isExhausted, reserve, spend, unreserve } from './budget.ts';
-import { type CircuitReason, isForTask, type SwarmBudget, type SwarmContext } from './context.ts';
+import { pauseOf } from '../pause.ts';
+import { type CircuitReason, isForTask, type SwarmContext } from './context.ts';
 import type { SwarmEvent, SwarmEventOf, SwarmEventType } from './events.ts';
-
-/** How far one outcome moves the reputation towards 1 or 0. */
-const reputationStep = 0.1;
+import { afterOutcome } from './reputation.ts';
 
 type Steps = {
   readonly [Type in SwarmEventType]: (swarm: SwarmContext, event: SwarmEventOf<Type>) => Partial<SwarmContext>;
@@ -15,7 +14,7 @@ const steps: Steps = {
   INVITE: (swarm, event) => ({
     grants: distinct([...swarm.grants, ...event.grants]),
     invited_at: swarm.invited_at ?? event.at,
-    ...(event.budget_usd == null ? {} : allocated(swarm, event.budget_usd)),
+    ...(event.budget_usd == null ? {} : allocated(swarm, event.budget_usd, {}, event.at)),
   }),
   REGISTER: (swarm, event) => ({
     capabilities: distinct(event.capabilities),
@@ -39,30 +38,30 @@ const steps: Steps = {
   OFFLINE: (swarm, event) => ({ last_seen_at: event.last_seen_at ?? swarm.last_seen_at }),
   ALLOCATE: (swarm, event) => ({
     invited_at: swarm.invited_at ?? event.at,
-    ...allocated(swarm, event.budget_usd),
+    ...allocated(swarm, event.budget_usd, event, event.at),
   }),
   RESERVE: (swarm, event) => ({
     reservations: { ...swarm.reservations, [event.key]: { token: event.token, amount_usd: event.amount_usd } },
-    budget: reserve(swarm.budget, event.amount_usd),
+    budget: reserve(swarm.budget, event.amount_usd, event.at),
     counters: { ...swarm.counters, claimed: swarm.counters.claimed + (isForTask(event.key) ? 1 : 0) },
   }),
-  SETTLE: (swarm, event) => settled(swarm, event.key, event.cost_usd),
-  UNRESERVE: (swarm, event) => settled(swarm, event.key, 0),
-  CHARGE: (swarm, event) => spent(swarm, swarm.budget, event.amount_usd),
+  SETTLE: (swarm, event) => settled(swarm, event.key, event.cost_usd, event.at),
+  UNRESERVE: (swarm, event) => settled(swarm, event.key, 0, event.at),
+  CHARGE: (swarm, event) => spent(swarm, swarm.budget, event.amount_usd, event.at),
   SUCCESS: (swarm, event) => ({
-    ...settled(swarm, event.key, event.cost_usd),
+    ...settled(swarm, event.key, event.cost_usd, event.at),
     counters: {
       ...swarm.counters,
       claimed: swarm.counters.claimed + (event.reserved ? 0 : 1),
       completed: swarm.counters.completed + 1,
       consecutive_failures: 0,
     },
-    reputation: moved(swarm.reputation, 1),
+    ...afterOutcome(swarm, 1, event),
     on_trial: false,
   }),
   FAILURE: (swarm, event) => {
     const inARow = swarm.counters.consecutive_failures + 1;
-    const settlement = settled(swarm, event.key, event.cost_usd);
+    const settlement = settled(swarm, event.key, event.cost_usd, event.at);
     const reasons = settlement.circuit_reasons ?? swarm.circuit_reasons;
     return {
       ...settlement,
@@ -72,7 +71,7 @@ const steps: Steps = {
         failed: swarm.counters.failed + 1,
         consecutive_failures: inARow,
       },
-      reputation: moved(swarm.reputation, 0),
+      ...afterOutcome(swarm, 0, event),
       on_trial: false,
       circuit_reasons: swarm.on_trial || inARow >= event.threshold ? including(reasons, 'failures') : reasons,
     };
@@ -85,14 +84,14 @@ const steps: Steps = {
     counters: { ...swarm.counters, consecutive_failures: 0 },
     on_trial: event.trial ?? false,
   }),
-  PAUSE: (swarm) => ({ circuit_reasons: including(swarm.circuit_reasons, 'paused') }),
-  RESUME: (swarm) => ({ circuit_reasons: without(swarm.circuit_reasons, 'paused') }),
+  PAUSE: (swarm, event) => ({ circuit_reasons: including(swarm.circuit_reasons, 'paused'), pause: pauseOf(event) }),
+  RESUME: (swarm) => ({ circuit_reasons: without(swarm.circuit_reasons, 'paused'), pause: null }),
   UNREGISTER: (_, event) => ({ retired_at: event.at }),
 };
 
 /** A new allocation; more money closes what an exhausted budget opened, less may open it. */
-function allocated(swarm: SwarmContext, amount: number): Partial<SwarmContext> {
-  const budget = { ...swarm.budget, allocated_usd: amount };
+function allocated(swarm: SwarmContext, amount: number, limits: WindowLimits, at: number): Partial<SwarmContext> {
+  const budget = allocate(swarm.budget, amount, limits, at);
   const reasons = isExhausted(budget)
     ? including(swarm.circuit_reasons, 'budget')
     : without(swarm.circuit_reasons, 'budget');
@@ -100,16 +99,16 @@ function allocated(swarm: SwarmContext, amount: number): Partial<SwarmContext> {
 }
 
 /** The reservation, if there is one, given back and the cost spent. */
-function settled(swarm: SwarmContext, key: string, cost: number): Partial<SwarmContext> {
-  if (!Object.hasOwn(swarm.reservations, key)) return cost > 0 ? spent(swarm, swarm.budget, cost) : {};
+function settled(swarm: SwarmContext, key: string, cost: number, at: number): Partial<SwarmContext> {
+  if (!Object.hasOwn(swarm.reservations, key)) return cost > 0 ? spent(swarm, swarm.budget, cost, at) : {};
   const { [key]: reservation, ...reservations } = swarm.reservations;
   const released = unreserve(swarm.budget, reservation?.amount_usd ?? 0);
-  return { reservations, ...(cost > 0 ? spent(swarm, released, cost) : { budget: released }) };
+  return { reservations, ...(cost > 0 ? spent(swarm, released, cost, at) : { budget: released }) };
 }
 
 /** A cost taken from the budget. The circuit opens when the last of the money is spent, or more than that. */
-function spent(swarm: SwarmContext, before: SwarmBudget, cost: number): Partial<SwarmContext> {
-  const budget = spend(before, cost);
+function spent(swarm: SwarmContext, before: Budget, cost: number, at: number): Partial<SwarmContext> {
+  const budget = spend(before, cost, at);
   const opens = isExhausted(budget) || budget.overrun_usd > before.overrun_usd;
   return { budget, circuit_reasons: opens ? including(swarm.circuit_reasons, 'budget') : swarm.circuit_reasons };
 }
@@ -120,11 +119,6 @@ function including(reasons: readonly CircuitReason[], reason: CircuitReason): Ci
 
 function without(reasons: readonly CircuitReason[], reason: CircuitReason): CircuitReason[] {
   return reasons.filter((other) => other !== reason);
-}
-
-/** A moving average of outcomes, held to six decimals. */
-function moved(reputation: number, outcome: 0 | 1): number {
-  return Math.round((reputation + reputationStep * (outcome - reputation)) * 1e6) / 1e6;
 }
 
 /** The fields that an accepted event changes. */

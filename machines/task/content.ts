@@ -12,6 +12,7 @@ export const taskDefaults = {
   max_attempts: absentTask.max_attempts,
   lease_ms: absentTask.lease_ms,
   retry_backoff_ms: absentTask.retry_backoff_ms,
+  assign_timeout_ms: 5_000,
 } as const;
 
 /** Milliseconds. */
@@ -34,6 +35,7 @@ export function contentOf(event: CreateTask): TaskContent {
     concurrency_key: event.concurrency_key ?? null,
     concurrency_limit: event.concurrency_limit ?? (event.concurrency_key == null ? null : 1),
     singleton_key: event.singleton_key ?? null,
+    assign: event.assign ?? false,
   };
 }
 
@@ -75,11 +77,16 @@ export function sameContent(context: TaskContext, event: CreateTask): boolean {
   return (Object.keys(rest) as (keyof typeof rest)[]).every((field) => context[field] === content[field]);
 }
 
-/** Whether a COMPLETE repeats the completion that the task already has: same owner, same result, same cost. */
+/**
+ * Whether a COMPLETE repeats the completion that the task already has: same owner, same result, same cost. Where the
+ * owner named no cost and its estimate was taken, naming none is the same.
+ */
 export function sameCompletion(state: TaskState, context: TaskContext, event: CompleteTask): boolean {
   if (state !== 'completed' || context.owner !== event.by) return false;
   if (event.token !== undefined && event.token !== context.token) return false;
-  return sameJson(context.result, event.result) && sameJson(costJson(context.cost), costJson(event.cost ?? null));
+  if (!sameJson(context.result, event.result)) return false;
+  const isEstimated = context.cost?.estimated === true && event.cost == null;
+  return isEstimated || sameJson(costJson(context.cost), costJson(event.cost ?? null));
 }
 
 function costJson(cost: TaskContext['cost']): Json {

@@ -1,4 +1,5 @@
 /** What a task's record holds. Pure JSON: null stands for "none", times are milliseconds since 1970, money is dollars. */
+import type { Cost } from '../cost.ts';
 import type { Json } from '../record.ts';
 
 export const taskStates = [
@@ -45,14 +46,36 @@ export interface TaskContent {
   concurrency_limit: number | null;
   /** At most one open task of this key exists. */
   singleton_key: string | null;
+  /** Whether it is offered to the best swarm first, then to the next, before all may claim it. */
+  assign: boolean;
 }
 
 /** What the owner says a task has cost. */
-export interface TaskCost {
-  cost_usd: number;
-  tokens_in?: number;
-  tokens_out?: number;
-  model?: string;
+export interface TaskCost extends Cost {
+  /** The owner said nothing; what it reserved is taken for the cost. */
+  estimated?: true;
+}
+
+/** A swarm that the task was assigned to. */
+export interface Asked {
+  swarm_id: string;
+  at: number;
+  /** Until when the task was kept for it. */
+  until: number;
+  match_score: number | null;
+  combined_score: number | null;
+}
+
+/** For whom an available task is kept. It begins anew each time the task becomes available. */
+export interface Assignment {
+  /** null: for no one yet, or no more. */
+  to: string | null;
+  /** No one but `to` can claim the task before this time. */
+  until: number;
+  /** All it was assigned to since it became available, in this order. */
+  asked: Asked[];
+  /** Why it went to `to`, or to all; null before the first assignment. */
+  reason: string | null;
 }
 
 /** Why the last attempt did not succeed. */
@@ -61,6 +84,7 @@ export type FailureReason =
   | 'lease_expired'
   | 'owner_offline'
   | 'owner_unregistered'
+  | 'owner_circuit_open'
   | 'dependency_failed';
 
 export interface TaskContext extends TaskContent {
@@ -87,6 +111,13 @@ export interface TaskContext extends TaskContent {
   lease_expires_at: number | null;
   /** What the claim reserved on its swarm; null when it wrote no reservation there. */
   reserved_usd: number | null;
+  /** What the claim reserved of the fabric-wide budget; null when it wrote no reservation there. */
+  fleet_reserved_usd: number | null;
+
+  /** How long each assignment lasts; null for a task that is not assigned. */
+  assign_timeout_ms: number | null;
+  /** Of the present, or while it is owned of the last, round; null for a task that is not assigned. */
+  assignment: Assignment | null;
 
   blocker_id: string | null;
   /** Where a blocked task goes back to. */
@@ -115,6 +146,9 @@ export interface TaskContext extends TaskContent {
 /** How many one-time owners a task remembers; older ones are told NOT_OWNER instead of STALE_TOKEN. */
 export const maxPastOwners = 32;
 
+/** How many swarms a task is assigned to in one round, before it is open to all. */
+export const maxAsked = 64;
+
 export const absentTask: TaskContext = {
   task_type: '',
   priority: 0,
@@ -130,6 +164,7 @@ export const absentTask: TaskContext = {
   concurrency_key: null,
   concurrency_limit: null,
   singleton_key: null,
+  assign: false,
   created_by: '',
   trace_id: '',
   open_dependencies: [],
@@ -142,6 +177,9 @@ export const absentTask: TaskContext = {
   attempt: 0,
   lease_expires_at: null,
   reserved_usd: null,
+  fleet_reserved_usd: null,
+  assign_timeout_ms: null,
+  assignment: null,
   blocker_id: null,
   blocked_from: null,
   result: null,

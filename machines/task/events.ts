@@ -17,6 +17,8 @@ export interface CreateTask extends MachineEvent, Partial<TaskContent> {
   open_dependencies: readonly string[];
   /** Those of `open_dependencies` that have already failed or were cancelled. */
   failed_dependencies?: readonly string[];
+  /** Policy: how long each assignment of a task with `assign` lasts. */
+  assign_timeout_ms?: number | null;
 }
 
 export interface DependencyDone extends MachineEvent {
@@ -57,6 +59,20 @@ export interface ClaimTask extends MachineEvent {
   min_capability_match: number;
   /** What the same commit reserves on the swarm; null when it writes no reservation. */
   reserve_usd: number | null;
+  /** What it reserves of the fabric-wide budget; null when it writes no reservation there. */
+  fleet_reserve_usd?: number | null;
+}
+
+/** An available task is kept for one swarm for a while, or opened to all. */
+export interface AssignTask extends MachineEvent {
+  readonly type: 'ASSIGN';
+  /** null: from now on everyone may claim it. */
+  to: string | null;
+  /** The end of the while; means nothing without `to`. */
+  until: number;
+  match_score?: number | null;
+  combined_score?: number | null;
+  reason: string;
 }
 
 interface ByOwner extends MachineEvent {
@@ -97,8 +113,8 @@ export interface LeaseExpired extends MachineEvent {
 export interface OwnerLost extends MachineEvent {
   readonly type: 'OWNER_LOST';
   owner: string;
-  /** An attempt is given back to an owner who unregistered, not to one who went offline. */
-  reason: 'offline' | 'unregistered';
+  /** An attempt is given back where the owner unregistered or its circuit opened, not where it went offline. */
+  reason: 'offline' | 'unregistered' | 'circuit_open';
 }
 
 export interface BlockTask extends ByOwner {
@@ -122,6 +138,7 @@ export type TaskEvent =
   | DependencyDone
   | DependencyFailed
   | TaskDue
+  | AssignTask
   | ClaimTask
   | StartTask
   | CompleteTask

@@ -84,7 +84,7 @@ const logic = setup({
         CANCEL: to('cancelled'),
       },
     },
-    available: { on: { CLAIM: to('claimed'), CANCEL: to('cancelled') } },
+    available: { on: { ASSIGN: to('available'), CLAIM: to('claimed'), CANCEL: to('cancelled') } },
     claimed: { on: { ...whileLeased, START: to('in_progress') } },
     in_progress: { on: whileLeased },
     blocked: { on: { ...whileOwned, UNBLOCK: [toIf('was not started', 'claimed'), to('in_progress')] } },
@@ -96,7 +96,7 @@ const logic = setup({
 
 export const taskMachine: ActorMachine<TaskContext, TaskEvent> = {
   kind: 'task',
-  version: 1,
+  version: 2,
   logic,
   absent: { status: 'active', value: 'absent', context: absentTask },
   explain: (snapshot, event) => explainTask(snapshot.value as TaskState, snapshot.context, event),

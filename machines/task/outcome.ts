@@ -27,7 +27,7 @@ export function stillOpen(context: TaskContext, event: DependencyDone): string[]
 
 /** Whether the attempt that an ownership used is given back. */
 export function givesAttemptBack(event: FailTask | LeaseExpired | OwnerLost): boolean {
-  return event.type === 'OWNER_LOST' && event.reason === 'unregistered';
+  return event.type === 'OWNER_LOST' && event.reason !== 'offline';
 }
 
 /** What becomes of a task whose owner failed, or was lost: another attempt, now or after the back-off, or none. */

@@ -36,10 +36,11 @@ export function everOwned(context: TaskContext, by: string): boolean {
   return context.owner === by || Object.hasOwn(context.past_owners, by);
 }
 
-/** What ends with an ownership in any case: its lease, its reservation and its blocker. */
+/** What ends with an ownership in any case: its lease, its reservations and its blocker. */
 export const settled = {
   lease_expires_at: null,
   reserved_usd: null,
+  fleet_reserved_usd: null,
   blocker_id: null,
   blocked_from: null,
   blocked_at: null,

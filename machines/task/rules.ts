@@ -6,6 +6,7 @@ import type { Refusal } from '../machine.ts';
 import { isUsd } from '../money.ts';
 import { type EventRules, either, firstRefusal, type Rule, rulesOf, unknownEvent } from '../rules.ts';
 import { epochOf, maxEpoch } from '../token.ts';
+import { assignRules, notKeptForAnother } from './assignment.ts';
 import { contentOf, invalidContent } from './content.ts';
 import { ownedStates, type TaskContext, type TaskState } from './context.ts';
 import type { ClaimTask, TaskEvent, TaskEventOf, TaskEventType } from './events.ts';
@@ -40,6 +41,13 @@ const validContent: TaskRule<'CREATE'> = {
     return `${wrong?.field} is ${JSON.stringify(wrong?.value)}; allowed: ${wrong?.allowed}`;
   },
   details: (_, event) => ({ field: invalidContent(contentOf(event))?.field }),
+};
+
+const validAssignTimeout: TaskRule<'CREATE'> = {
+  code: 'INVALID_REQUEST',
+  broken: (_, { assign_timeout_ms: time }) => time != null && !(Number.isSafeInteger(time) && time >= 1),
+  message: (_, { assign_timeout_ms: time }) => `assign_timeout_ms is ${time}; allowed: whole milliseconds from 1`,
+  details: () => ({ field: 'assign_timeout_ms' }),
 };
 
 const knownDependencies: TaskRule<'CREATE'> = {
@@ -186,11 +194,12 @@ const mayCancel: TaskRule<'CANCEL'> = {
 const open = ['waiting', 'available', ...ownedStates] as const;
 
 export const taskRules: { readonly [Type in TaskEventType]: EventRules<TaskContext, TaskEventOf<Type>, TaskState> } = {
-  CREATE: { states: ['absent'], authority: [], facts: [validContent, knownDependencies] },
+  CREATE: { states: ['absent'], authority: [], facts: [validContent, validAssignTimeout, knownDependencies] },
   DEPENDENCY_DONE: { states: ['waiting'], authority: [], facts: [dependencyIsOpen] },
   DEPENDENCY_FAILED: { states: ['waiting'], authority: [], facts: [dependencyIsOpen, failureIsNews] },
   DUE: { states: ['waiting'], authority: [], facts: [nothingOpen, timeHasCome] },
-  CLAIM: { states: ['available'], authority: [], facts: claimRules },
+  ASSIGN: assignRules,
+  CLAIM: { states: ['available'], authority: [], facts: [notKeptForAnother, ...claimRules] },
   START: { states: ['claimed'], authority: byOwner, facts: [] },
   COMPLETE: { states: ['claimed', 'in_progress'], authority: byOwner, facts: [validCost] },
   FAIL: { states: ownedStates, authority: byOwner, facts: [] },

@@ -45,6 +45,8 @@ const components = new Map([
   ['semaphore', 'IF.coordinator'],
   ['swarm', 'IF.governor'],
   ['approval', 'IF.governor'],
+  ['fleet', 'IF.governor'],
+  ['policy', 'IF.governor'],
   ['execution', 'IF.executor'],
   ['request', 'IF.proxy'],
   ['service', 'IF.supervisor'],

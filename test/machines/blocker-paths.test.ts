@@ -8,37 +8,13 @@ import {
   openBlockerStates,
   type Severity,
 } from '../../machines/blocker/context.ts';
-import type { BlockerEvent, ReportBlocker } from '../../machines/blocker/events.ts';
+import type { BlockerEvent } from '../../machines/blocker/events.ts';
 import { blockerMachine } from '../../machines/blocker/machine.ts';
 import { blockerRules } from '../../machines/blocker/rules.ts';
 import type { Snapshot } from '../../machines/record.ts';
 import { meetings } from './agreement.ts';
+import { decline, escalate, instead, invite, join, refused, report, resolve, t0 } from './blocker-events.ts';
 import { decisions, fold, isPlainJson } from './fold.ts';
-
-const t0 = 1_700_000_000_000;
-
-const report = (fields: Partial<ReportBlocker> = {}): ReportBlocker => ({
-  type: 'REPORT',
-  at: t0,
-  by: 'beta',
-  task_id: 'task-1',
-  token: 7,
-  blocker_type: 'missing-access',
-  description: 'no access to the staging database',
-  severity: 'high',
-  required_capabilities: ['ops:database', 'ops:database'],
-  trace_id: 'trace-1',
-  ...fields,
-});
-const invite = (...swarm_ids: string[]) => ({ type: 'INVITE', at: t0 + 1, swarm_ids }) as const;
-const join = (by: string, at = t0 + 2) => ({ type: 'JOIN', at, by }) as const;
-const decline = (by: string, at = t0 + 3) => ({ type: 'DECLINE', at, by }) as const;
-const resolve = (by: string, resolution = 'access granted') =>
-  ({ type: 'RESOLVE', at: t0 + 5, by, resolution }) as const;
-const escalate = { type: 'ESCALATE', at: t0 + 4, reason: 'no one is qualified' } as const;
-
-const having = (...events: BlockerEvent[]) => fold(blockerMachine, events);
-const refused = (snapshot: Snapshot<BlockerContext>, event: BlockerEvent) => blockerMachine.explain(snapshot, event);
 
 /** Everything that the reporter, two helpers, a stranger, an operator and a service can do. */
 const events: BlockerEvent[] = [
@@ -51,6 +27,10 @@ const events: BlockerEvent[] = [
   invite('gamma'),
   invite('gamma', 'delta'),
   invite(),
+  { ...invite('gamma'), answer_by: t0 + 50 },
+  { ...invite('gamma'), answer_by: t0 },
+  instead(['gamma'], ['delta']),
+  instead(['gamma'], [], t0 + 2),
   invite('beta'),
   invite('operator'),
   invite('Not A Swarm'),
@@ -62,7 +42,7 @@ const events: BlockerEvent[] = [
 
 /** What tells states apart here: everything but times. */
 function identity({ value, context }: Snapshot<BlockerContext>): unknown {
-  const helpers = context.helpers.map(({ swarm_id, answer }) => `${swarm_id} ${answer}`);
+  const helpers = context.helpers.map(({ swarm_id, answer, answer_by }) => `${swarm_id} ${answer} ${answer_by}`);
   return [value, context.task_id, helpers, context.resolved_by, context.escalation_reason];
 }
 
@@ -144,92 +124,10 @@ describe('the state chart of a blocker', () => {
   });
 });
 
-describe('a blocker', () => {
-  it('keeps what was reported, lists without repetitions', () => {
-    expect(having(report())).toMatchObject({
-      value: 'reported',
-      context: {
-        reported_by: 'beta',
-        task_id: 'task-1',
-        token: 7,
-        required_capabilities: ['ops:database'],
-        trace_id: 'trace-1',
-        reported_at: t0,
-        helpers: [],
-      },
-    });
-  });
-
-  it('names a task together with the ownership that is blocked, or neither, and shows no token', () => {
-    const refusal = refused(blockerMachine.absent, report({ task_id: null, token: 4_242 }));
-    expect(refusal?.code).toBe('INVALID_REQUEST');
-    expect(JSON.stringify(refusal)).not.toContain('4242');
-  });
-
-  it('asks each swarm once, and never the blocked one', () => {
-    const asked = having(report(), invite('gamma'));
-    expect(refused(asked, invite('gamma'))?.code).toBe('CONFLICT');
-    expect(refused(asked, invite('gamma', 'beta'))?.code).toBe('INVALID_REQUEST');
-    expect(fold(blockerMachine, [invite('delta', 'gamma', 'delta')], asked).context.helpers).toEqual([
-      { swarm_id: 'gamma', answer: 'invited', at: t0 + 1 },
-      { swarm_id: 'delta', answer: 'invited', at: t0 + 1 },
-    ]);
-  });
-
-  it('takes help from those who were asked only, also from one who declined first', () => {
-    const asked = having(report(), invite('gamma'));
-    expect(refused(asked, join('delta'))?.code).toBe('UNAUTHORIZED');
-    expect(refused(asked, decline('delta'))?.code).toBe('UNAUTHORIZED');
-    const declined = fold(blockerMachine, [decline('gamma')], asked);
-    expect([declined.value, refused(declined, decline('gamma'))?.code]).toEqual(['reported', 'CONFLICT']);
-    const joined = fold(blockerMachine, [join('gamma')], declined);
-    expect([joined.value, refused(joined, join('gamma'))?.code]).toEqual(['helping', 'CONFLICT']);
-  });
-
-  it('is without help again when the last helper leaves', () => {
-    const both = having(report(), invite('gamma', 'delta'), join('gamma'), join('delta'));
-    const one = fold(blockerMachine, [decline('gamma')], both);
-    expect([one.value, joinedHelpers(one.context)]).toEqual(['helping', ['delta']]);
-    expect(fold(blockerMachine, [decline('delta')], one).value).toBe('reported');
-  });
-
-  it.each([
-    ['its reporter', 'beta', undefined],
-    ['a helper that joined', 'gamma', undefined],
-    ['an operator', 'operator', undefined],
-    ['a service', 'IF.coordinator', undefined],
-    ['a helper that only was invited', 'delta', 'UNAUTHORIZED'],
-    ['a stranger', 'if-coordinator', 'UNAUTHORIZED'],
-  ])('may be resolved by %s or not', (_, by, code) => {
-    const helping = having(report(), invite('gamma', 'delta'), join('gamma'));
-    expect(refused(helping, resolve(by))?.code).toBe(code);
-    const escalated = fold(blockerMachine, [escalate], helping);
-    expect(refused(escalated, resolve(by))?.code).toBe(code);
-  });
-
-  it('tells a stranger nothing of its state', () => {
-    const open = refused(having(report()), resolve('stranger'));
-    expect(refused(having(report(), resolve('beta')), resolve('stranger'))).toEqual(open);
-  });
-
-  it('stays escalated while helpers come and go, and is escalated once', () => {
-    const escalated = having(report(), escalate, invite('gamma'), join('gamma'));
-    expect(escalated).toMatchObject({
-      value: 'escalated',
-      context: { escalation_reason: escalate.reason, escalated_at: t0 + 4 },
-    });
-    expect(refused(escalated, escalate)).toMatchObject({ code: 'CONFLICT', details: { state: 'escalated' } });
-    expect(fold(blockerMachine, [resolve('gamma')], escalated)).toMatchObject({
-      value: 'resolved',
-      status: 'done',
-      context: { resolution: 'access granted', resolved_by: 'gamma', resolved_at: t0 + 5 },
-    });
-  });
-});
-
 const swarm = fc.constantFrom('beta', 'gamma', 'delta', 'epsilon');
 const anyEvent: fc.Arbitrary<BlockerEvent> = fc.oneof(
   { weight: 3, arbitrary: fc.uniqueArray(swarm, { maxLength: 3 }).map((ids) => invite(...ids)) },
+  fc.tuple(fc.uniqueArray(swarm), fc.uniqueArray(swarm)).map(([lapsed, ids]) => instead(lapsed, ids)),
   { weight: 4, arbitrary: swarm.map((by) => join(by)) },
   { weight: 3, arbitrary: swarm.map((by) => decline(by)) },
   swarm.map((by) => resolve(by)),

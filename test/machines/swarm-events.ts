@@ -1,8 +1,11 @@
 /** Events of a swarm with everything filled in that a test does not care about. */
 import type { CircuitReason } from '../../machines/swarm/context.ts';
 import type {
+  AllocateBudget,
+  PauseSwarm,
   RegisterSwarm,
   ReserveForWork,
+  ResetCircuit,
   SwarmEvent,
   TaskFailed,
   TaskSucceeded,
@@ -46,15 +49,31 @@ export const failure = (key: string, fields: Partial<TaskFailed> = {}): TaskFail
   ...fields,
 });
 
-export const allocate = (budget_usd: number) => ({ type: 'ALLOCATE', at: t0 + 1, budget_usd }) as const;
-export const charge = (amount_usd: number) =>
-  ({ type: 'CHARGE', at: t0 + 2, amount_usd, operation: 'llm.call' }) as const;
+export const allocate = (budget_usd: number, fields: Partial<AllocateBudget> = {}): AllocateBudget => ({
+  type: 'ALLOCATE',
+  at: t0 + 1,
+  budget_usd,
+  ...fields,
+});
+export const charge = (amount_usd: number, at = t0 + 2) =>
+  ({ type: 'CHARGE', at, amount_usd, operation: 'llm.call', cost: { cost_usd: amount_usd } }) as const;
 export const settle = (key: string, cost_usd: number) => ({ type: 'SETTLE', at: t0 + 3, key, cost_usd }) as const;
 export const unreserve = (key: string) => ({ type: 'UNRESERVE', at: t0 + 3, key }) as const;
 export const grant = (...capabilities: string[]) => ({ type: 'GRANT', at: t0, capabilities }) as const;
 export const revoke = (...capabilities: string[]) => ({ type: 'REVOKE', at: t0 + 4, capabilities }) as const;
 export const trip = (reason: CircuitReason) => ({ type: 'TRIP', at: t0 + 4, reason }) as const;
-export const reset = (trial = false): SwarmEvent => ({ type: 'RESET', at: t0 + 5, trial });
+export const reset = (trial = false, fields: Partial<ResetCircuit> = {}): ResetCircuit => ({
+  type: 'RESET',
+  at: t0 + 5,
+  trial,
+  ...fields,
+});
+export const pause = (fields: Partial<PauseSwarm> = {}): PauseSwarm => ({
+  type: 'PAUSE',
+  at: t0 + 6,
+  by: 'operator',
+  ...fields,
+});
 export const invite = (grants: string[], budget_usd: number | null = null): SwarmEvent => ({
   type: 'INVITE',
   at: t0 - 1,
@@ -63,7 +82,7 @@ export const invite = (grants: string[], budget_usd: number | null = null): Swar
 });
 
 /** An event that says no more than its type. */
-export const plain = (type: 'ONLINE' | 'OFFLINE' | 'PAUSE' | 'RESUME' | 'UNREGISTER', at = t0 + 6): SwarmEvent => ({
+export const plain = (type: 'ONLINE' | 'OFFLINE' | 'RESUME' | 'UNREGISTER', at = t0 + 6): SwarmEvent => ({
   type,
   at,
 });

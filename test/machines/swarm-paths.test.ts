@@ -14,6 +14,7 @@ import {
   failure,
   grant,
   invite,
+  pause,
   plain,
   register,
   reserve,
@@ -25,7 +26,10 @@ import {
   unreserve,
 } from './swarm-events.ts';
 
-const bare = (['ONLINE', 'OFFLINE', 'PAUSE', 'RESUME', 'UNREGISTER'] as const).map((type) => plain(type));
+const bare: SwarmEvent[] = [
+  ...(['ONLINE', 'OFFLINE', 'RESUME', 'UNREGISTER'] as const).map((type) => plain(type)),
+  pause(),
+];
 
 const events: SwarmEvent[] = [
   invite(['x.y'], 2),
@@ -48,6 +52,9 @@ const events: SwarmEvent[] = [
   trip('failures'),
   reset(),
   reset(true),
+  reset(true, { cooldown_ms: 60_000 }),
+  reset(true, { cooldown_ms: -1 }),
+  pause({ mode: 'drain' }),
   ...bare,
 ];
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { remaining } from '../../machines/budget.ts';
 import { stateName } from '../../machines/record.ts';
-import { remaining } from '../../machines/swarm/budget.ts';
 import { effectiveCapabilities } from '../../machines/swarm/context.ts';
 import type { SwarmEvent } from '../../machines/swarm/events.ts';
 import { swarmMachine } from '../../machines/swarm/machine.ts';
@@ -14,7 +14,6 @@ import {
   plain,
   register,
   reserve,
-  reset,
   revoke,
   settle,
   success,
@@ -269,61 +268,5 @@ describe('outcomes', () => {
   it('move the reputation a tenth of the way', () => {
     expect(having(register(), success('task:a')).context.reputation).toBe(0.55);
     expect(having(register(), failure('task:a')).context.reputation).toBe(0.45);
-  });
-});
-
-describe('a circuit', () => {
-  it('opens at the threshold of failures in a row, not before', () => {
-    const two = having(register(), failure('task:a'), failure('task:a'));
-    expect(stateName(two.value)).toBe('registered.online.closed');
-    expect(stateName(fold(swarmMachine, [failure('task:a')], two).value)).toBe('registered.online.open');
-    expect(state(register(), failure('task:a'), failure('task:a'), success('task:b'), failure('task:a'))).toBe(
-      'registered.online.closed',
-    );
-  });
-
-  it('is closed by a reset, which forgets the failures', () => {
-    const open = having(register(), failure('task:a', { threshold: 1 }));
-    const closed = fold(swarmMachine, [reset()], open);
-    expect(stateName(closed.value)).toBe('registered.online.closed');
-    expect(closed.context).toMatchObject({ circuit_reasons: [], counters: { consecutive_failures: 0, failed: 1 } });
-  });
-
-  it('that money opened is not closed by a reset while there is none', () => {
-    const spent = having(register(), allocate(1), charge(1));
-    expect(refused(spent, reset())?.code).toBe('BUDGET_EXHAUSTED');
-    const both = fold(swarmMachine, [trip('failures'), reset()], spent);
-    expect(both.context.circuit_reasons).toEqual(['budget']);
-  });
-
-  it('that an overrun opened is closed by a reset once money has come back', () => {
-    const events = [register(), allocate(1), reserve('request:x', 0.5), reserve('request:r', 0.1)];
-    const open = having(...events, settle('request:r', 0.9), unreserve('request:x'));
-    expect(open.context.circuit_reasons).toEqual(['budget']);
-    expect(stateName(fold(swarmMachine, [reset()], open).value)).toBe('registered.online.closed');
-  });
-
-  it('that an operator paused is closed by RESUME alone', () => {
-    const paused = having(register(), plain('PAUSE'), plain('PAUSE'));
-    expect(paused.context.circuit_reasons).toEqual(['paused']);
-    expect(stateName(fold(swarmMachine, [reset()], paused).value)).toBe('registered.online.open');
-    expect(stateName(fold(swarmMachine, [plain('RESUME')], paused).value)).toBe('registered.online.closed');
-  });
-
-  it('stays open as long as one reason is left, and opened when the first came', () => {
-    const open = having(register(), trip('failures'), plain('PAUSE'), reset());
-    expect(open.context).toMatchObject({ circuit_reasons: ['paused'], circuit_opened_at: t0 + 4 });
-    expect(stateName(open.value)).toBe('registered.online.open');
-  });
-
-  it('on trial admits one task, which decides', () => {
-    const trial = having(register(), trip('failures'), reset(true), reserve('task:a'));
-    expect(trial.context.on_trial).toBe(true);
-    expect(refused(trial, reserve('task:b'))?.code).toBe('CAPACITY_EXCEEDED');
-    const failed = fold(swarmMachine, [failure('task:a')], trial);
-    expect(stateName(failed.value)).toBe('registered.online.open');
-    const passed = fold(swarmMachine, [success('task:a')], trial);
-    expect(passed.context).toMatchObject({ on_trial: false, circuit_reasons: [] });
-    expect(refused(passed, reserve('task:b'))).toBeUndefined();
   });
 });

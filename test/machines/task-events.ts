@@ -1,5 +1,6 @@
 /** Events of a task with everything filled in that a test does not care about. The clock of these tests starts at `t0`. */
 import type {
+  AssignTask,
   BlockTask,
   CancelTask,
   ClaimTask,
@@ -38,6 +39,18 @@ export const create = (fields: Partial<CreateTask> = {}): CreateTask => ({
   by: 'alpha',
   trace_id: 'trace-1',
   open_dependencies: [...(fields.depends_on ?? [])],
+  ...fields,
+});
+
+/** Kept for `to` from `t0 + 2` on for a second. */
+export const assignTo = (to: string | null, fields: Partial<AssignTask> = {}): AssignTask => ({
+  type: 'ASSIGN',
+  at: t0 + 2,
+  to,
+  until: t0 + 1_002,
+  match_score: 1,
+  combined_score: 0.5,
+  reason: to === null ? 'nobody is left' : `${to} is best`,
   ...fields,
 });
 

@@ -8,6 +8,7 @@ import { taskRules } from '../../machines/task/rules.ts';
 import { meetings } from './agreement.ts';
 import { isPlainJson } from './fold.ts';
 import {
+  assignTo,
   block,
   cancel,
   claim,
@@ -39,6 +40,13 @@ const events: TaskEvent[] = [
   create({ ...content, depends_on: ['a'], on_dependency_failure: 'wait' }),
   create({ ...content, depends_on: ['a'], failed_dependencies: ['a'] }),
   create({ lease_ms: 1 }),
+  create({ ...content, assign: true, assign_timeout_ms: 100 }),
+  create({ assign: true, assign_timeout_ms: 0 }),
+  assignTo('beta'),
+  assignTo('gamma', { at: t0 + 2_000, until: t0 + 3_000 }),
+  assignTo('delta', { until: t0 }),
+  assignTo('operator'),
+  assignTo(null, { at: t0 + 4_000 }),
   done('a'),
   done('b'),
   dependencyFailed('a'),
@@ -64,6 +72,7 @@ const events: TaskEvent[] = [
   expire({ token: token(2) }),
   ownerLost('offline'),
   ownerLost('unregistered'),
+  ownerLost('circuit_open'),
   ownerLost('offline', { owner: 'gamma' }),
   unblock(),
   unblock('blocker-2'),
@@ -87,7 +96,17 @@ function identity({ value, context }: Snapshot<TaskContext>): unknown {
   } = context;
   const { max_attempts, retry_backoff_ms, cost_estimate, on_dependency_failure } = context;
   const progress = [owner, held, attempt, open_dependencies, failed_dependencies, due_at !== null, blocker_id];
-  return [value, progress, past_owners, max_attempts, retry_backoff_ms, cost_estimate, on_dependency_failure];
+  const { assignment } = context;
+  return [
+    value,
+    progress,
+    past_owners,
+    max_attempts,
+    retry_backoff_ms,
+    cost_estimate,
+    on_dependency_failure,
+    assignment,
+  ];
 }
 
 const met = meetings(taskMachine, events, identity);
@@ -121,6 +140,7 @@ describe('the state chart of a task', () => {
         'BUDGET_EXHAUSTED',
         'CAPABILITY_MISSING',
         'UNAVAILABLE',
+        'CONFLICT',
       ]),
     );
   });

@@ -5,6 +5,7 @@ import type { TaskEvent } from '../../machines/task/events.ts';
 import { taskMachine } from '../../machines/task/machine.ts';
 import { decisions, fold, isPlainJson } from './fold.ts';
 import {
+  assignTo,
   block,
   cancel,
   claim,
@@ -40,6 +41,8 @@ const creation = fc
     max_attempts: fc.integer({ min: 1, max: 4 }),
     retry_backoff_ms: fc.constantFrom(0, 0, 10),
     cost_estimate: fc.constantFrom(null, 0.5),
+    assign: fc.constantFrom(false, false, true),
+    assign_timeout_ms: fc.constantFrom(null, 5_000, 200_000),
     lease_ms: fc.constantFrom(1_000, 30_000),
     metadata: fc.dictionary(fc.string(), anyJson),
   })
@@ -48,7 +51,21 @@ const creation = fc
 const byOwner = fc.record({ at, by: swarm, token: anyToken });
 
 const event: fc.Arbitrary<TaskEvent> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ at, owner: swarm, epoch, reserve_usd: fc.constantFrom(null, 0.5) }).map(claim) },
+  {
+    weight: 6,
+    arbitrary: fc
+      .record({
+        at,
+        owner: swarm,
+        epoch,
+        reserve_usd: fc.constantFrom(null, 0.5),
+        fleet_reserve_usd: fc.constantFrom(null, 0.5),
+      })
+      .map(claim),
+  },
+  fc
+    .record({ at, to: fc.option(swarm), length: fc.integer({ min: 0, max: 50_000 }) })
+    .map(({ at: time, to, length }) => assignTo(to, { at: time, until: time + length })),
   byOwner.map(start),
   fc.tuple(byOwner, anyJson).map(([fields, result]) => complete({ ...fields, result })),
   { weight: 2, arbitrary: fc.tuple(byOwner, fc.boolean()).map(([f, retryable]) => fail({ ...f, retryable })) },
@@ -57,7 +74,7 @@ const event: fc.Arbitrary<TaskEvent> = fc.oneof(
   at.map((time) => unblock('blocker-1', time)),
   { weight: 2, arbitrary: fc.record({ at, token: anyToken, lease_expires_at: at }).map(expire) },
   fc
-    .tuple(fc.constantFrom('offline' as const, 'unregistered' as const), swarm, at)
+    .tuple(fc.constantFrom('offline' as const, 'unregistered' as const, 'circuit_open' as const), swarm, at)
     .map(([reason, owner, time]) => ownerLost(reason, { owner, at: time })),
   at.map(due),
   fc.tuple(dependency, at).map(([id, time]) => done(id, time)),
@@ -154,12 +171,41 @@ describe('whatever happens to a task, in whatever order', () => {
     );
   });
 
+  it('nobody claims it while it is kept for another, and each swarm is asked once in a round', () => {
+    fc.assert(
+      fc.property(life, (steps) => {
+        for (const { before, after, event: e, refusal } of steps) {
+          const kept = before.context.assignment;
+          if (e.type === 'CLAIM' && !refusal && kept) expect(e.owner === kept.to || e.at >= kept.until).toBe(true);
+          const { assign, assignment } = after.context;
+          if (after.value === 'available') expect(assignment !== null).toBe(assign);
+          const asked = assignment?.asked.map(({ swarm_id }) => swarm_id) ?? [];
+          expect(new Set(asked).size).toBe(asked.length);
+        }
+      }),
+      runs,
+    );
+  });
+
+  it('what it holds of money is held only while it is owned', () => {
+    fc.assert(
+      fc.property(life, (steps) => {
+        for (const { after } of steps) {
+          const isOwned = ['claimed', 'in_progress', 'blocked'].includes(String(after.value));
+          const { reserved_usd, fleet_reserved_usd } = after.context;
+          if (!isOwned) expect([reserved_usd, fleet_reserved_usd]).toEqual([null, null]);
+        }
+      }),
+      runs,
+    );
+  });
+
   it('attempts are counted by claims, less those given back, and never exceed their limit', () => {
     fc.assert(
       fc.property(life, (steps) => {
         const accepted = steps.filter(({ refusal }) => !refusal).map(({ event: e }) => e);
         const given = accepted.filter(
-          (e) => e.type === 'RELEASE' || (e.type === 'OWNER_LOST' && e.reason === 'unregistered'),
+          (e) => e.type === 'RELEASE' || (e.type === 'OWNER_LOST' && e.reason !== 'offline'),
         );
         const claims = accepted.filter((e) => e.type === 'CLAIM');
         const { attempt, max_attempts, ownerships } = steps.at(-1)?.after.context ?? taskMachine.absent.context;

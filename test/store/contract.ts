@@ -91,7 +91,15 @@ export function storeContract(open: () => Promise<Logs>): void {
       const id = freshId();
       const stored = await here.dispatch(taskMachine, id, create, cause);
       const { record } = stored;
-      expect(record).toMatchObject({ v: 1, kind: 'task', id, n: 1, by: 'alpha', trace_id: 'trace-1', at: clock.now() });
+      expect(record).toMatchObject({
+        v: taskMachine.version,
+        kind: 'task',
+        id,
+        n: 1,
+        by: 'alpha',
+        trace_id: 'trace-1',
+        at: clock.now(),
+      });
       expect(record.event).toMatchObject({ ...create, at: clock.now() });
       expect(record.snapshot).toMatchObject({ status: 'active', value: 'available' });
       expect(await logs.other.read(task(id))).toEqual(stored);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ActorRecord } from '../../machines/record.ts';
+import { taskMachine } from '../../machines/task/machine.ts';
 import { columns } from '../../src/witness/columns.ts';
 import type { Entry } from '../../src/witness/entry.ts';
 import { openReadOnly } from '../../src/witness/read-only.ts';
@@ -85,7 +86,10 @@ describe('a record that was altered', () => {
     expect(ok).toBe(false);
     expect(transitions.filter((transition) => !transition.ok).map(({ n }) => n)).toEqual([2]);
     expect(transitions[1]).toMatchObject({ fault: 'RECORD_ALTERED' });
-    expect(transitions[1]?.error).toMatch(/^record altered: it says that version 1 of the task machine made it, but /);
+    const { version } = taskMachine;
+    expect(transitions[1]?.error).toMatch(
+      new RegExp(`^record altered: it says that version ${version} of the task machine made it, but `),
+    );
     expect(transitions[1]?.error).toContain(message);
   });
 
@@ -160,7 +164,9 @@ describe('a record of another version of the machine', () => {
   it('is fine where this version leads to the same, and that is said', () => {
     const { ok, transitions } = replay(altered({ seq: seqOf(2), alter: version(7) }));
     expect(ok).toBe(true);
-    expect(transitions[1]?.note).toBe('recorded by version 7 of the task machine; version 1 leads to the same');
+    expect(transitions[1]?.note).toBe(
+      `recorded by version 7 of the task machine; version ${taskMachine.version} leads to the same`,
+    );
   });
 
   it('is not called altered where it leads elsewhere', () => {
@@ -169,7 +175,9 @@ describe('a record of another version of the machine', () => {
     expect(ok).toBe(false);
     expect(transitions[1]).toMatchObject({ fault: 'MACHINE_CHANGED', version: 7 });
     expect(transitions[1]?.error).toMatch(
-      /^recorded by version 7 of the task machine, this program has version 1: not replayable/,
+      new RegExp(
+        `^recorded by version 7 of the task machine, this program has version ${taskMachine.version}: not replayable`,
+      ),
     );
     expect(transitions[1]?.error).not.toContain('altered');
     expect(transitions[2]?.ok).toBe(true);

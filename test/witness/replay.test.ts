@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { taskMachine } from '../../machines/task/machine.ts';
 import { issueCheckpoint } from '../../src/witness/proofs/checkpoint.ts';
 import { openSigningKey, trustedKeysOf } from '../../src/witness/proofs/signing-key.ts';
 import { prune } from '../../src/witness/prune/prune.ts';
@@ -59,7 +60,7 @@ describe('the replay of an actor', () => {
       [2, 'CLAIM', 'claimed', true],
       [3, 'COMPLETE', 'completed', true],
     ]);
-    expect(transitions[1]).toMatchObject({ at: t0 + 1, chain: 'IF_actors/1', seq: 3, version: 1 });
+    expect(transitions[1]).toMatchObject({ at: t0 + 1, chain: 'IF_actors/1', seq: 3, version: taskMachine.version });
     expect(transitions[1]?.changes).toContainEqual({ field: 'owner', from: null, to: 'beta' });
     expect(transitions[1]?.changes.map(({ field }) => field)).not.toContain('task_type');
     expect(transitions[0]?.changes).toContainEqual({ field: 'task_type', from: '', to: 'review' });
