@@ -1,5 +1,6 @@
 /** What a supervisor needs of a service: how to start it, and how to know that it stopped. */
 import type { NatsConnection } from '@nats-io/nats-core';
+import type { GovernorPolicy } from '../machines/policy/values.ts';
 import type { Log } from '../src/log.ts';
 import type { Namespace } from '../src/namespace.ts';
 
@@ -14,14 +15,14 @@ export interface ServiceContext {
 /** The part of the configuration that services depend on; plain data, so that it can be handed to another process. */
 export interface ServiceSettings {
   readonly data_dir: string;
-  readonly min_capability_match: number;
+  /** The governor's policy, until the record of it is seen. */
+  readonly policy: GovernorPolicy;
+  /** The folder of policy files that the governor follows; null: it follows none. */
+  readonly policies_dir: string | null;
   /** The lease of a task that asks for none of its own, milliseconds. */
   readonly lease_ms: number;
   /** A swarm without a request for so long is offline, milliseconds. */
   readonly liveness_ms: number;
-  readonly circuit_breaker_failure_threshold: number;
-  /** US dollars. */
-  readonly max_cost_per_task: number;
   /** How long terminal actors stay in the log, milliseconds. */
   readonly archive_after_ms: number;
   /** How long a mailbox message may stay unacknowledged, milliseconds. */

@@ -7,6 +7,7 @@
  */
 import { cpus } from 'node:os';
 import { Coordinator } from '../actors/coordinator/coordinator.ts';
+import { defaultPolicy } from '../machines/policy/values.ts';
 import { packBytes } from '../src/data/codec.ts';
 import { BareCas } from './bare-cas.ts';
 import { startBenchCluster } from './bench-cluster.ts';
@@ -22,10 +23,9 @@ try {
   const nc = await cluster.connect();
   const settings = {
     data_dir: cluster.dataDir,
-    min_capability_match: 0.7,
+    policy: defaultPolicy,
+    policies_dir: null,
     lease_ms: 30_000,
-    circuit_breaker_failure_threshold: 3,
-    max_cost_per_task: 10,
     liveness_ms: 30_000,
     archive_after_ms: 3_600_000,
     mailbox_max_age_ms: 604_800_000,

@@ -1,14 +1,14 @@
 /** The settings of services that a benchmark runs by itself: the defaults. */
 import type { ServiceSettings } from '../actors/service.ts';
+import { defaultPolicy } from '../machines/policy/values.ts';
 
 export function benchSettings(dataDir: string): ServiceSettings {
   return {
     data_dir: dataDir,
-    min_capability_match: 0.7,
+    policy: defaultPolicy,
+    policies_dir: null,
     lease_ms: 30_000,
     liveness_ms: 30_000,
-    circuit_breaker_failure_threshold: 3,
-    max_cost_per_task: 10,
     archive_after_ms: 3_600_000,
     mailbox_max_age_ms: 604_800_000,
     checkpoint_every_ms: 0,

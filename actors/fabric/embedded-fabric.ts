@@ -20,6 +20,7 @@ import { readCredentialsFile } from '../../src/identity/credentials-file.ts';
 import { type Identity, openIdentity } from '../../src/identity/identity.ts';
 import type { Log } from '../../src/log.ts';
 import { Namespace } from '../../src/namespace.ts';
+import { readGovernorPolicy, requirePoliciesDir } from '../../src/policy/policies-dir.ts';
 import { ActorStore } from '../../src/store/actor-store.ts';
 import { AuditGate } from '../../src/store/audit-gate.ts';
 import { NatsRecordLog } from '../../src/store/nats-record-log.ts';
@@ -46,6 +47,8 @@ export interface FabricOptions {
   /** The fabric cannot go on: a service or too many nodes were given up. */
   readonly onEscalation: (reason: string) => void;
   readonly signal?: AbortSignal;
+  /** Somebody named the folder of policies, so that it has to be there. Default false. */
+  readonly requirePolicies?: boolean;
 }
 
 interface Nodes {
@@ -124,6 +127,8 @@ async function releaseAll(releases: Release[], log: Log): Promise<void> {
 async function start(options: FabricOptions, releases: Release[], nodes: Nodes): Promise<EmbeddedFabric> {
   const { config, log, signal } = options;
   const namespace = new Namespace(config.namespace);
+  if (options.requirePolicies) await requirePoliciesDir(config.policies);
+  const { policy } = await readGovernorPolicy(config.policies);
   await mkdir(config.data_dir, { recursive: true, mode: 0o700 });
   const lock = await lockDataDir(config.data_dir);
   releases.push(lock.release);
@@ -161,7 +166,7 @@ async function start(options: FabricOptions, releases: Release[], nodes: Nodes):
     servers,
     creds,
     log_level: config.log_level,
-    settings: serviceSettings(config),
+    settings: serviceSettings(config, policy),
   };
   const gate = AuditGate.open(nc, namespace);
   releases.push(async () => {

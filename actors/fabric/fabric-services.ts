@@ -48,6 +48,7 @@ export class FabricServices {
       ...Array.from({ length: coordinators }, async (_, i) => {
         await supervise('coordinator', `coordinator-${i + 1}`, others);
       }),
+      supervise('governor', 'governor', others),
     ]);
     this.#running.catch(() => {});
   }

@@ -1,15 +1,17 @@
 /** The part of the configuration that services get. */
+import { defaultPolicy, type GovernorPolicy } from '../../machines/policy/values.ts';
 import type { Config } from '../../src/config/settings.ts';
 import type { ServiceSettings } from '../service.ts';
 
-/** Policy values that no file sets yet (US dollars, failures in a row). */
-const policyDefaults = { circuit_breaker_failure_threshold: 3, max_cost_per_task: 10 } as const;
-
-export function serviceSettings(config: Config): ServiceSettings {
+/**
+ * `policy` is what was read from the folder of policies, which the governor then follows; without it services take the
+ * policy from the record, and follow no files.
+ */
+export function serviceSettings(config: Config, policy?: GovernorPolicy): ServiceSettings {
   return {
-    ...policyDefaults,
     data_dir: config.data_dir,
-    min_capability_match: config.min_capability_match,
+    policy: policy ?? defaultPolicy,
+    policies_dir: policy ? config.policies : null,
     lease_ms: config.lease_ms,
     liveness_ms: config.liveness_ms,
     archive_after_ms: config.archive_after_ms,

@@ -2,8 +2,8 @@
  * Reads a configuration file: YAML, strict, one mapping of known keys. Whatever is wrong with it is an error that names
  * the file and the place; nothing is skipped or guessed.
  */
-import { readFile, stat } from 'node:fs/promises';
 import { parseDocument } from 'yaml';
+import { readBoundedFile } from '../data/bounded-file.ts';
 import { FabricError } from '../errors.ts';
 import { nearest } from './nearest.ts';
 import { isSettingKey, type SettingKey, settingKeys } from './settings.ts';
@@ -19,22 +19,10 @@ function refuse(file: string, problem: string, cause?: unknown): FabricError {
 }
 
 async function readText(file: string): Promise<string | undefined> {
-  try {
-    const status = await stat(file);
-    if (!status.isFile()) throw refuse(file, 'is not a regular file: name a YAML file');
-    if (status.size > maxFileBytes) throw refuse(file, `has ${status.size} bytes, at most ${maxFileBytes} are allowed`);
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
-  } catch (error) {
-    if (error instanceof FabricError) throw error;
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') throw refuse(file, 'is not UTF-8 text: save it as UTF-8', error);
-    throw refuse(
-      file,
-      `cannot be read (${code ?? String(error)}): make it readable or name another with --config`,
-      error,
-    );
-  }
+  return await readBoundedFile(file, {
+    maxBytes: maxFileBytes,
+    refuse: (problem, cause) => refuse(file, problem, cause),
+  });
 }
 
 function parse(file: string, text: string): unknown {

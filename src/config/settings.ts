@@ -110,7 +110,7 @@ const table = {
   policies: path(
     'policies',
     'DIR',
-    'Accepted for policies of executor, proxy and governor, which this version does not have',
+    'Where governor.yaml is, the policy of the governor; without it the built-in values hold',
   ),
   coordinators: whole(1, 16, 1, 'N', 'Coordinator processes that `infrafabric up` starts'),
   lease_ms: whole(1_000, day, 30_000, 'MS', 'Lease of a claimed task that asks for none of its own'),
@@ -121,14 +121,6 @@ const table = {
     'MS',
     'A swarm without a request for so long is offline, and its tasks go back',
   ),
-  min_capability_match: {
-    kind: 'number',
-    schema: z.number().min(0).max(1),
-    allowed: 'a number from 0 to 1',
-    fallback: 0.7,
-    placeholder: 'RATIO',
-    help: 'Share of the required capabilities that a swarm must have to qualify',
-  } satisfies Setting<number> as Setting<number>,
   request_timeout_ms: whole(100, 600_000, 30_000, 'MS', 'How long a client waits for an answer'),
   archive_after_ms: whole(
     0,

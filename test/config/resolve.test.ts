@@ -191,7 +191,6 @@ describe('a bad value', () => {
     ['console_port', ['65536', true, null], ['65535']],
     ['coordinators', ['0', '17'], ['1', '16']],
     ['lease_ms', ['999', '86400001'], ['1000', '86400000']],
-    ['min_capability_match', ['-0.1', '1.1', 'NaN'], ['0', '0.75', '1']],
     ['data_dir', ['', 'a\0b', 5], ['x']],
     ['log_level', ['loud', 'INFO'], ['silent']],
   ])('of %s is told from a good one', async (key, bad, good) => {

@@ -8,7 +8,7 @@ import type { CommandRun } from '../program.ts';
 const adoptable = 'the nodes go on, their memory is the state: put the cause right, and `infrafabric up` adopts them';
 
 export const up: CommandRun = async ({ out, resolve, signal }) => {
-  const { config } = await resolve();
+  const { config, sources } = await resolve();
   const log = createLog({ level: config.log_level === 'info' ? 'warn' : config.log_level, service: 'up' });
   const ended = new AbortController();
   let escalation: string | undefined;
@@ -16,6 +16,7 @@ export const up: CommandRun = async ({ out, resolve, signal }) => {
     config,
     log,
     signal,
+    requirePolicies: sources.find(({ key }) => key === 'policies')?.source !== 'default',
     onProgress: (line) => out.note(line),
     onEscalation: (reason) => {
       escalation ??= reason;
