@@ -2,7 +2,11 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TaskExplain } from '../../actors/coordinator/next/task-explain.ts';
+import { FleetKnown } from '../../actors/fleet-known.ts';
 import { blockerMachine } from '../../machines/blocker/machine.ts';
+import { fleetRef } from '../../machines/fleet/context.ts';
+import { fleetMachine } from '../../machines/fleet/machine.ts';
+import { defaultPolicy } from '../../machines/policy/values.ts';
 import { taskMachine } from '../../machines/task/machine.ts';
 import { systemClock } from '../../src/clock.ts';
 import { MemoryRecordLog } from '../../src/store/memory-record-log.ts';
@@ -11,17 +15,23 @@ import { type NextProcess, nextProcess, policy } from './next-parts.ts';
 let one: NextProcess;
 let explaining: TaskExplain;
 beforeEach(() => {
-  one = nextProcess(new MemoryRecordLog());
+  const fleet = new FleetKnown();
+  one = nextProcess(new MemoryRecordLog(), { onCommit: (stored) => fleet.apply(stored) });
   explaining = new TaskExplain({
     readTask: async (id) => await one.store.read({ kind: taskMachine.kind, id }),
     catchUp: async () => {},
     swarms: one.next.swarms,
     semaphores: one.next.semaphores,
-    minCapabilityMatch: policy.min_capability_match,
+    fleet,
+    policy: { current: { ...defaultPolicy, min_capability_match: policy.min_capability_match } },
     now: () => systemClock.now(),
   });
 });
 afterEach(() => one.next.stop());
+
+async function tellFleet(event: { type: string; [field: string]: unknown }): Promise<void> {
+  await one.store.dispatch(fleetMachine, fleetRef.id, { by: 'operator', ...event }, { by: 'operator', trace_id: 'f' });
+}
 
 async function waitingFor(task_id: string) {
   const { state, waiting_for } = await explaining.explain({ task_id });
@@ -65,6 +75,28 @@ describe('what a task waits for', () => {
     expect(await waitingFor('a')).toEqual({ state: 'blocked', waiting_for: { owner: 'alpha', blocker_id } });
   });
 
+  it('is the swarm that it is kept for, or the choice of one', async () => {
+    await one.register('alpha');
+    await one.register('beta');
+    const at = systemClock.now();
+    await one.create({ task_id: 'a', assign: true });
+    const { waiting_for: first } = await waitingFor('a');
+    expect(first).toEqual({ assigned_to: null, assigned_until: expect.any(Number) });
+    expect(first?.assigned_until).toBeGreaterThan(at);
+    const until = at + 60_000;
+    const event = { type: 'ASSIGN', to: 'beta', until, match_score: 1, combined_score: null, reason: 'the best' };
+    await one.store.dispatch(taskMachine, 'a', event, { by: 'IF.governor', trace_id: 'a' });
+    expect(await waitingFor('a')).toEqual({
+      state: 'available',
+      waiting_for: { assigned_to: 'beta', assigned_until: until },
+    });
+    const { swarms } = await explaining.explain({ task_id: 'a' });
+    expect(swarms.map(({ swarm_id, rule, code }) => [swarm_id, rule, code])).toEqual([
+      ['alpha', 'assignment', 'TASK_NOT_AVAILABLE'],
+      ['beta', undefined, undefined],
+    ]);
+  });
+
   it('is not known of a task that does not exist', async () => {
     await expect(explaining.explain({ task_id: 'none' })).rejects.toMatchObject({ code: 'TASK_NOT_FOUND' });
   });
@@ -79,18 +111,18 @@ describe('whether a swarm qualifies', () => {
     await one.register('off', { capabilities: ['x'] });
     await one.tell('off', { type: 'OFFLINE' });
     await one.register('paused', { capabilities: ['x'] });
-    await one.tell('paused', { type: 'PAUSE' });
+    await one.tell('paused', { type: 'PAUSE', by: 'operator' });
     await one.register('unable', { capabilities: ['y'] });
     await one.create({ task_id: 'other' }, { task_id: 'a', requires: ['x'] });
     await one.tasks.claim('busy', 'other');
     const { swarms, cursor } = await explaining.explain({ task_id: 'a' });
-    expect(swarms.map(({ swarm_id, qualifies, code }) => [swarm_id, qualifies, code])).toEqual([
-      ['able', true, undefined],
-      ['busy', false, 'CAPACITY_EXCEEDED'],
-      ['left', false, 'SWARM_NOT_FOUND'],
-      ['off', false, 'SWARM_OFFLINE'],
-      ['paused', false, 'CIRCUIT_OPEN'],
-      ['unable', false, 'CAPABILITY_MISSING'],
+    expect(swarms.map(({ swarm_id, qualifies, rule, code }) => [swarm_id, qualifies, rule, code])).toEqual([
+      ['able', true, undefined, undefined],
+      ['busy', false, 'free_slot', 'CAPACITY_EXCEEDED'],
+      ['left', false, 'registered', 'SWARM_NOT_FOUND'],
+      ['off', false, 'online', 'SWARM_OFFLINE'],
+      ['paused', false, 'circuit_closed', 'CIRCUIT_OPEN'],
+      ['unable', false, 'capability_match', 'CAPABILITY_MISSING'],
     ]);
     expect(swarms.find(({ swarm_id }) => swarm_id === 'unable')?.reason).toContain('lacks x');
     expect(cursor).toBeNull();
@@ -108,6 +140,43 @@ describe('whether a swarm qualifies', () => {
       ['poor', 'BUDGET_EXHAUSTED'],
       ['rich', undefined],
     ]);
+  });
+
+  it('is told with what it would be chosen by', async () => {
+    await one.register('alpha', { capabilities: ['x', 'y'] });
+    await one.create({ task_id: 'a', requires: ['x', 'y', 'z'] });
+    const { swarms } = await explaining.explain({ task_id: 'a' });
+    expect(swarms).toEqual([
+      {
+        swarm_id: 'alpha',
+        qualifies: false,
+        rule: 'capability_match',
+        code: 'CAPABILITY_MISSING',
+        reason: expect.stringContaining('lacks z'),
+        match_score: 2 / 3,
+        combined_score: null,
+        reputation: 0.5,
+        cost_per_hour: 0,
+        remaining_usd: 0,
+        free_slots: null,
+      },
+    ]);
+  });
+
+  it('no swarm does while the whole fabric is paused, nor beyond the budget that all share', async () => {
+    await one.register('alpha');
+    await one.tell('alpha', { type: 'ALLOCATE', budget_usd: 5 });
+    await one.create({ task_id: 'dear', cost_estimate: 2 }, { task_id: 'cheap', cost_estimate: 1 });
+    await tellFleet({ type: 'ALLOCATE', budget_usd: 1 });
+    const ruleOf = async (task_id: string) => (await explaining.explain({ task_id })).swarms[0]?.rule;
+    expect([await ruleOf('dear'), await ruleOf('cheap')]).toEqual(['fabric_budget', undefined]);
+    expect(await one.tasks.claim('alpha', 'dear')).toMatchObject({ claimed: false, reason: 'BUDGET_EXHAUSTED' });
+    await one.tasks.claim('alpha', 'cheap');
+    expect(await ruleOf('cheap'), 'what it holds for this task it needs no second time').toBeUndefined();
+    await tellFleet({ type: 'PAUSE', reason: 'maintenance' });
+    const { swarms } = await explaining.explain({ task_id: 'dear' });
+    expect(swarms[0]).toMatchObject({ rule: 'fabric_open', code: 'CIRCUIT_OPEN' });
+    expect(swarms[0]?.reason).toContain('maintenance');
   });
 
   it('comes in pages', async () => {
@@ -144,7 +213,7 @@ describe('whether a swarm qualifies', () => {
         await one.create({ task_id, ...content }, { task_id: other });
         if (budget > 0) await one.tell(swarm, { type: 'ALLOCATE', budget_usd: budget });
         if (busy) await one.tasks.claim(swarm, other);
-        if (event) await one.tell(swarm, { type: event });
+        if (event) await one.tell(swarm, { type: event, by: 'operator' });
         const { swarms } = await explaining.explain({ task_id });
         const said = swarms.find(({ swarm_id }) => swarm_id === swarm);
         const answer = await one.tasks.claim(swarm, task_id).catch(({ code }) => ({ claimed: false, reason: code }));

@@ -3,19 +3,20 @@
  * of the machines that decide about a claim; the facts about swarms and keys are those of the moment, at most about a
  * millisecond old.
  */
+import { factorsOf, type MatchFactors, wantedBy } from '../../../machines/governance/matching.ts';
+import type { GovernorPolicy } from '../../../machines/policy/values.ts';
 import { stateName } from '../../../machines/record.ts';
-import { unreserve } from '../../../machines/swarm/budget.ts';
-import type { SwarmContext } from '../../../machines/swarm/context.ts';
-import { swarmMachine } from '../../../machines/swarm/machine.ts';
 import type { TaskContext, TaskState } from '../../../machines/task/context.ts';
-import { explainFitness } from '../../../machines/task/rules.ts';
-import { maxEpoch } from '../../../machines/token.ts';
 import type { StoredRecord } from '../../../src/store/record-log.ts';
+import type { FleetKnown } from '../../fleet-known.ts';
+import { fittingSwarms } from '../../swarm-index/fitting-swarms.ts';
+import { candidateOf, type KnownSwarm } from '../../swarm-index/known-swarm.ts';
+import type { SwarmIndex } from '../../swarm-index/swarm-index.ts';
 import type { Page } from '../lists.ts';
 import { concurrencyLimit } from '../tasks/semaphore-plan.ts';
-import { factsOf, keyOf, notFound, reservationFor } from '../tasks/task-plan.ts';
+import { notFound } from '../tasks/task-plan.ts';
+import { type ClaimRule, claimRefusal } from './claim-verdict.ts';
 import type { SemaphoresKnown } from './semaphores-known.ts';
-import type { KnownSwarm, SwarmsKnown } from './swarm-facts.ts';
 
 /** What has to happen before a task goes on; only what applies is there. */
 export interface WaitingFor {
@@ -29,15 +30,19 @@ export interface WaitingFor {
   concurrency_key?: string;
   concurrency_limit?: number;
   holders?: readonly string[];
+  /** It is kept for this swarm, or, where it is null, for one that is being chosen; until then, milliseconds since 1970. */
+  assigned_to?: string | null;
+  assigned_until?: number;
   /** Who works on it. */
   owner?: string;
   blocker_id?: string;
 }
 
-export interface ExplainedSwarm {
-  readonly swarm_id: string;
+/** Whether a swarm may claim the task, and what it would be chosen by. */
+export interface ExplainedSwarm extends Omit<MatchFactors, 'matched' | 'missing'> {
   readonly qualifies: boolean;
-  /** Why not, as a claim would be refused. */
+  /** The first rule that excludes it, and why, as a claim would be refused. */
+  readonly rule?: ClaimRule;
   readonly code?: string;
   readonly reason?: string;
 }
@@ -57,9 +62,11 @@ export interface TaskExplainOptions {
   readonly readTask: (task_id: string) => Promise<StoredRecord | undefined>;
   /** Resolves when every record of a swarm that was committed before the call was taken in. @throws FabricError UNAVAILABLE */
   readonly catchUp: () => Promise<void>;
-  readonly swarms: SwarmsKnown;
+  readonly swarms: SwarmIndex;
   readonly semaphores: SemaphoresKnown;
-  readonly minCapabilityMatch: number;
+  readonly fleet: Pick<FleetKnown, 'paused' | 'budget'>;
+  /** The policy in force, whenever it is asked. */
+  readonly policy: { readonly current: Pick<GovernorPolicy, 'min_capability_match' | 'reputation_half_life_ms'> };
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -81,14 +88,15 @@ export class TaskExplain {
     if (!stored) throw notFound(task_id);
     const state = stateName(stored.record.snapshot.value) as TaskState;
     const task = stored.record.snapshot.context as TaskContext;
-    const ids = swarms.ids({ after: cursor, limit: limit + 1 });
-    const shown = ids.slice(0, limit);
+    const most = Math.min(limit, fittingSwarms(task.requires));
+    const ids = swarms.ids({ after: cursor, limit: most + 1 });
+    const shown = ids.slice(0, most);
     return {
       task_id,
       state,
       waiting_for: this.#waitingFor(state, task),
-      swarms: shown.map((id) => this.#judge(task_id, task, swarms.get(id)!)),
-      cursor: ids.length > limit ? shown.at(-1)! : null,
+      swarms: shown.map((id) => this.#judge(task_id, state, task, swarms.get(id)!)),
+      cursor: ids.length > most ? shown.at(-1)! : null,
     };
   }
 
@@ -98,50 +106,37 @@ export class TaskExplain {
       if (open.length === 0) return due_at === null ? null : { due_at };
       return failed.length === 0 ? { dependencies: open } : { dependencies: open, failed_dependencies: failed };
     }
-    if (state === 'available') return this.#fullKey(task);
+    if (state === 'available') return this.#keptBy(task);
     if (owner === null || (state !== 'claimed' && state !== 'in_progress' && state !== 'blocked')) return null;
     return blocker_id === null ? { owner } : { owner, blocker_id };
   }
 
-  #fullKey(task: TaskContext): WaitingFor | null {
-    const { concurrency_key } = task;
+  /** What keeps a task that is available from a swarm that could claim it. */
+  #keptBy(task: TaskContext): WaitingFor | null {
+    const { concurrency_key, assignment } = task;
+    if (assignment != null && this.#options.now() < assignment.until) {
+      return { assigned_to: assignment.to, assigned_until: assignment.until };
+    }
     if (concurrency_key === null) return null;
     const holders = this.#options.semaphores.holders(concurrency_key);
     const concurrency_limit = concurrencyLimit(task);
     return holders.length < concurrency_limit ? null : { concurrency_key, concurrency_limit, holders };
   }
 
-  /** As a claim is judged: by the task's machine, then by the swarm's where the claim reserves something there. */
-  #judge(task_id: string, task: TaskContext, known: KnownSwarm): ExplainedSwarm {
-    const { swarm_id, state: value } = known;
-    const key = keyOf(task_id);
-    const context = without(known.context, key);
-    const snapshot = { status: 'active' as const, value, context };
-    const ref = { kind: swarmMachine.kind, id: swarm_id };
-    const at = this.#options.now();
-    const reservation = reservationFor(task, context);
-    const refusal =
-      explainFitness(task, {
-        type: 'CLAIM',
-        at,
-        owner: swarm_id,
-        // Which epoch it is has nothing to do with the swarm.
-        epoch: maxEpoch,
-        swarm: factsOf({ ref, revision: known.revision, n: 0, snapshot, last: undefined }),
-        min_capability_match: this.#options.minCapabilityMatch,
-        reserve_usd: reservation,
-      }) ??
-      (reservation === null
-        ? undefined
-        : swarmMachine.explain(snapshot, { type: 'RESERVE', at, key, token: null, amount_usd: reservation }));
-    if (!refusal) return { swarm_id, qualifies: true };
-    return { swarm_id, qualifies: false, code: refusal.code, reason: refusal.message };
+  #judge(task_id: string, state: TaskState, task: TaskContext, known: KnownSwarm): ExplainedSwarm {
+    const { policy, fleet, now } = this.#options;
+    const { min_capability_match, reputation_half_life_ms: half_life_ms } = policy.current;
+    const at = now();
+    const wanted = wantedBy({ requires: task.requires, unrestricted: true }, { min_capability_match });
+    const {
+      swarm_id,
+      matched: _,
+      missing: __,
+      ...factors
+    } = factorsOf(candidateOf(known, { now: at, half_life_ms }), wanted);
+    const refusal = claimRefusal({ task_id, state, task, fleet, min_capability_match, at }, known);
+    if (!refusal) return { swarm_id, qualifies: true, ...factors };
+    const { rule, code, message: reason } = refusal;
+    return { swarm_id, qualifies: false, rule, code, reason, ...factors };
   }
-}
-
-/** The swarm without what it holds for this task already, which it would not need a second time. */
-function without(swarm: SwarmContext, key: string): SwarmContext {
-  if (!Object.hasOwn(swarm.reservations, key)) return swarm;
-  const { [key]: reservation, ...reservations } = swarm.reservations;
-  return { ...swarm, reservations, budget: unreserve(swarm.budget, reservation?.amount_usd ?? 0) };
 }
