@@ -20,10 +20,13 @@ import { NatsTimers } from '../../src/store/nats-timers.ts';
 import { NatsRegisters } from '../../src/store/registers.ts';
 import { ensureMailbox } from '../../src/store/streams.ts';
 import type { Epoch } from '../../src/witness/epoch.ts';
+import { PolicyKnown } from '../policy-known.ts';
 import type { RunningService, ServiceContext } from '../service.ts';
 import { blockerRequests } from './blockers/blocker-requests.ts';
 import { CoordinatorCore, followedKinds } from './core.ts';
+import { leaseTimer } from './leases/lease-timers.ts';
 import type { ActorLists } from './lists.ts';
+import { livenessTimer } from './liveness/signs-of-life.ts';
 import { Mailboxes } from './mailboxes/mailboxes.ts';
 import { pushRequests } from './mailboxes/push-requests.ts';
 import { Undelivered } from './mailboxes/undelivered.ts';
@@ -31,9 +34,12 @@ import { TaskExplain } from './next/task-explain.ts';
 import type { SwarmOperations } from './swarms/swarm-operations.ts';
 import { swarmRequests } from './swarms/swarm-requests.ts';
 import { Sweep } from './sweep.ts';
+import { DueTasks } from './tasks/due-tasks.ts';
 import type { TaskOperations } from './tasks/task-operations.ts';
 import { taskRequests } from './tasks/task-requests.ts';
 import { taskView } from './tasks/task-view.ts';
+
+const ownTimers = { name: 'coordinator', kinds: [DueTasks.timer, leaseTimer, livenessTimer] };
 
 export class Coordinator implements RunningService {
   readonly failed: Promise<never>;
@@ -42,6 +48,7 @@ export class Coordinator implements RunningService {
   readonly #timers: NatsTimers;
   readonly #audit: AuditGate;
   readonly #core: CoordinatorCore;
+  readonly #policy: PolicyKnown;
   readonly #mailboxes: Mailboxes;
   /** What ends the parts, in the order in which they end. */
   #releases: Array<() => unknown> = [];
@@ -53,12 +60,14 @@ export class Coordinator implements RunningService {
     const { nc, namespace, log, settings } = context;
     this.#timers = new NatsTimers({ nc, namespace, log });
     this.#audit = AuditGate.open(nc, namespace);
+    this.#policy = new PolicyKnown(settings.policy);
     this.#core = new CoordinatorCore({
       records: new GroupCommit(new NatsRecordLog(nc, namespace, { epoch, permit: () => this.#audit.requireAudited() })),
       timers: this.#timers,
       registers: new NatsRegisters(nc, namespace),
       log,
-      policy: settings,
+      policy: this.#policy,
+      settings,
       epoch: epoch.epoch,
       notify: (to, type, notice) => this.#mailboxes.notify(to, type, notice),
     });
@@ -120,7 +129,7 @@ export class Coordinator implements RunningService {
     });
     follower.failed.catch((error: unknown) => this.#fail(error));
     core.followedBy(follower);
-    const timers = await this.#timers.consume(async (timer) => await core.due(timer));
+    const timers = await this.#timers.consume(async (timer) => await core.due(timer), ownTimers);
     const sweep = new Sweep({ log, parts: core.swept });
     const undelivered = new Undelivered({
       jsm: this.#jsm,
@@ -167,7 +176,8 @@ export class Coordinator implements RunningService {
       },
       swarms: next.swarms,
       semaphores: next.semaphores,
-      minCapabilityMatch: settings.min_capability_match,
+      fleet: this.#core.fleet,
+      policy: this.#policy,
       now: () => systemClock.now(),
     });
     const services = {

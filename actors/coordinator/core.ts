@@ -12,6 +12,8 @@ import type { Registers } from '../../src/store/registers.ts';
 import { youngestTrimmedMs } from '../../src/store/streams.ts';
 import type { Timer, Timers } from '../../src/store/timers.ts';
 import { newId as uniqueId } from '../../src/store/unique-id.ts';
+import { FleetKnown } from '../fleet-known.ts';
+import type { PolicyKnown } from '../policy-known.ts';
 import { BlockerOperations, type Notify } from './blockers/blocker-operations.ts';
 import { Dependents } from './dependencies/dependents.ts';
 import { Settling } from './dependencies/settling.ts';
@@ -24,16 +26,19 @@ import { noticeOf } from './mailboxes/notices.ts';
 import { NextTask } from './next/next-task.ts';
 import { SwarmOperations } from './swarms/swarm-operations.ts';
 import type { SweepOptions } from './sweep.ts';
+import { CircuitReturns } from './tasks/circuit-returns.ts';
 import { DueTasks } from './tasks/due-tasks.ts';
 import { TaskOperations } from './tasks/task-operations.ts';
-import type { TaskPolicy } from './tasks/task-plan.ts';
+import { governedTasks, type TaskSettings } from './tasks/task-policy.ts';
 
 export interface CoordinatorCoreOptions {
   readonly records: RecordLog;
   readonly timers: Timers;
   readonly registers: Registers;
   readonly log: Log;
-  readonly policy: TaskPolicy & { readonly liveness_ms: number };
+  /** The governor's policy; given every record that this is given. */
+  readonly policy: PolicyKnown;
+  readonly settings: TaskSettings & { readonly liveness_ms: number };
   /** The number of the log's epoch. */
   readonly epoch: number;
   readonly notify: Notify;
@@ -48,7 +53,7 @@ export interface CoordinatorCoreOptions {
 }
 
 /** The kinds of actors whose records a coordinator has to see. */
-export const followedKinds: readonly string[] = [...listedKinds, 'semaphore'];
+export const followedKinds: readonly string[] = [...listedKinds, 'semaphore', 'fleet', 'policy'];
 
 export class CoordinatorCore {
   readonly store: ActorStore;
@@ -60,6 +65,9 @@ export class CoordinatorCore {
   readonly leases: Leases;
   readonly liveness: Liveness;
   readonly settling: Settling;
+  /** What is known of the whole fabric. */
+  readonly fleet = new FleetKnown();
+  readonly #circuits: CircuitReturns;
   readonly #options: CoordinatorCoreOptions;
   readonly #dependents: Dependents;
   readonly #due: DueTasks;
@@ -67,8 +75,20 @@ export class CoordinatorCore {
 
   constructor(options: CoordinatorCoreOptions) {
     this.#options = options;
-    const { records, timers, registers, log, policy, epoch, clock = systemClock, newId = uniqueId } = options;
+    const {
+      records,
+      timers,
+      registers,
+      log,
+      policy: known,
+      settings,
+      epoch,
+      clock = systemClock,
+      newId = uniqueId,
+    } = options;
     const lanes = new Lanes();
+    const policy = governedTasks(known, settings);
+    const fleet = this.fleet;
     const store = new ActorStore({ log: records, clock, newId, onCommit: (committed) => this.#committed(committed) });
     const lists = new ActorLists({ store, log: records });
     const index = lists.entries('task');
@@ -84,16 +104,29 @@ export class CoordinatorCore {
       ...(options.settledPerCommit === undefined ? {} : { batch: options.settledPerCommit }),
     });
     const dependentsOf = (task_id: string) => this.#dependents.of(task_id);
-    const tasks = new TaskOperations({ store, lanes, policy, epoch, newId, dependentsOf });
+    const tasks = new TaskOperations({ store, lanes, policy, fleet, clock, epoch, newId, dependentsOf });
     this.tasks = tasks;
-    this.swarms = new SwarmOperations({ store, lanes, newId });
-    this.blockers = new BlockerOperations({ store, lanes, newId, notify: options.notify });
+    this.swarms = new SwarmOperations({
+      store,
+      lanes,
+      newId,
+      mayRaise: () => !known.current.approvals_required.includes('raise_budget'),
+    });
     this.next = new NextTask({
       claim: async (by, task_id) => await tasks.claim(by, task_id, { fresh: true }),
       readSwarm: async (id) => await store.read({ kind: 'swarm', id }),
       catchUp: async () => await lists.catchUp('task'),
-      minCapabilityMatch: policy.min_capability_match,
+      minCapabilityMatch: () => policy.min_capability_match,
+      fleet,
+      clock,
       ...(options.random ? { random: options.random } : {}),
+    });
+    this.blockers = new BlockerOperations({
+      store,
+      lanes,
+      newId,
+      notify: options.notify,
+      helpers: { swarms: this.next.swarms, policy: known },
     });
     this.#due = new DueTasks({ tasks, index, timers, log });
     this.leases = new Leases({
@@ -118,7 +151,16 @@ export class CoordinatorCore {
       clock,
       newId,
       log,
-      livenessMs: policy.liveness_ms,
+      livenessMs: settings.liveness_ms,
+    });
+    this.#circuits = new CircuitReturns({
+      tasks: {
+        owners: () => index.owners(),
+        ownedBy: async (swarm_id) => await lists.ownedBy(swarm_id),
+        circuitOpened: async (task_id, owner) => await tasks.circuitOpened(task_id, owner),
+      },
+      policy,
+      log,
     });
   }
 
@@ -126,6 +168,7 @@ export class CoordinatorCore {
   followedBy(follower: Follower): void {
     this.#follower = follower;
     this.lists.followedBy(follower);
+    this.#circuits.begin();
   }
 
   /** Takes in a record of another process, or one of the time before this one. */
@@ -149,8 +192,8 @@ export class CoordinatorCore {
 
   /** What a sweep goes through, round after round. */
   get swept(): SweepOptions['parts'] {
-    const { policy, clock = systemClock } = this.#options;
-    const keptMs = Math.max(policy.archive_after_ms, youngestTrimmedMs);
+    const { settings, clock = systemClock } = this.#options;
+    const keptMs = Math.max(settings.archive_after_ms, youngestTrimmedMs);
     return {
       due: async () => await this.#due.sweep(),
       leases: async () => await this.leases.sweep(),
@@ -159,6 +202,7 @@ export class CoordinatorCore {
         for (const swarm_id of this.next.waiting()) void this.liveness.onCaller(swarm_id);
       },
       liveness: async () => await this.liveness.sweep(),
+      circuits: async () => await this.#circuits.sweep(),
       dependents: () => this.settling.sweep(),
       ended: () => {
         for (const kind of listedKinds) this.lists.entries(kind).forgetTerminal(clock.now() - keptMs);
@@ -169,6 +213,7 @@ export class CoordinatorCore {
   /** Finishes what is under way, and begins nothing. */
   async stop(): Promise<void> {
     await this.settling.stop();
+    await this.#circuits.stop();
     await this.liveness.stop();
     await this.leases.stop();
     await this.#due.stop();
@@ -180,7 +225,17 @@ export class CoordinatorCore {
     this.blockers.apply(stored);
     this.leases.apply(stored);
     this.liveness.apply(stored);
+    this.#circuits.apply(stored);
+    this.fleet.apply(stored);
+    if (stored.record.kind === 'policy') this.#applyPolicy(stored);
     this.next.apply(stored, own);
+  }
+
+  #applyPolicy(stored: StoredRecord): void {
+    const { policy } = this.#options;
+    const before = policy.current;
+    policy.apply(stored);
+    if (policy.current !== before) this.next.reconsider();
   }
 
   /** What follows from a commit of this process. All of it is found by a sweep, or comes again, if it does not happen. */

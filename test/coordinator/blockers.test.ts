@@ -4,10 +4,14 @@ import { moot } from '../../actors/coordinator/blockers/blocker-plan.ts';
 import type { BlockerReport } from '../../actors/coordinator/blockers/blocker-reporting.ts';
 import { blockerRequests } from '../../actors/coordinator/blockers/blocker-requests.ts';
 import { existing, send } from '../../actors/coordinator/tasks/task-plan.ts';
+import { PolicyKnown } from '../../actors/policy-known.ts';
+import { SwarmIndex } from '../../actors/swarm-index/swarm-index.ts';
 import { formatRef } from '../../machines/address.ts';
 import type { BlockerContext } from '../../machines/blocker/context.ts';
 import { blockerMachine } from '../../machines/blocker/machine.ts';
+import { defaultPolicy, type GovernorPolicy } from '../../machines/policy/values.ts';
 import { refOf } from '../../machines/record.ts';
+import { swarmMachine } from '../../machines/swarm/machine.ts';
 import type { TaskContext } from '../../machines/task/context.ts';
 import { taskMachine } from '../../machines/task/machine.ts';
 import { SimulatedClock } from '../../src/clock.ts';
@@ -30,14 +34,16 @@ class Process {
   readonly store: ActorStore;
   readonly blockers: BlockerOperations;
   readonly told: Told[] = [];
+  readonly swarms = new SwarmIndex();
 
-  constructor(log: MemoryRecordLog, clock: SimulatedClock) {
+  constructor(log: MemoryRecordLog, clock: SimulatedClock, policy: Partial<GovernorPolicy> = {}) {
     this.store = new ActorStore({
       log,
       clock,
       newId,
       onCommit: (committed) => {
         for (const stored of committed) {
+          if (stored.record.kind === 'swarm') this.swarms.apply(stored);
           this.blockers.apply(stored);
           this.blockers.committed(stored);
         }
@@ -48,6 +54,7 @@ class Process {
       lanes: new Lanes(),
       newId,
       notify: (to, type, notice) => this.told.push({ to, type, notice }),
+      helpers: { swarms: this.swarms, policy: new PolicyKnown({ ...defaultPolicy, ...policy }) },
     });
   }
 }
@@ -102,7 +109,8 @@ describe('reporting a blocker', () => {
     expect(await one.blockers.get(blocker_id)).toMatchObject({
       blocker_id,
       ...report,
-      state: 'reported',
+      state: 'escalated',
+      escalation_reason: 'no swarm qualifies to help: asked for is ops:database, ops:access (at least 0.7 of that)',
       task_id: 't',
       reported_by: 'beta',
       helpers: [],
@@ -110,7 +118,7 @@ describe('reporting a blocker', () => {
       trace_id: 'trace-1',
       resolution: null,
     });
-    expect(history(log.all)).toEqual(['task CREATE', 'task CLAIM', 'blocker REPORT', 'task BLOCK']);
+    expect(history(log.all)).toEqual(['task CREATE', 'task CLAIM', 'blocker REPORT', 'blocker ESCALATE', 'task BLOCK']);
   });
 
   it('tells the orchestrator at once', async () => {
@@ -149,7 +157,7 @@ describe('reporting a blocker', () => {
     const { blocker_id } = await one.blockers.report('beta', { ...report, trace: 'trace-9' });
     expect(await one.blockers.get(blocker_id)).toMatchObject({ task_id: null, trace_id: 'trace-9' });
     expect(one.told).toMatchObject([{ to: 'operator', type: 'escalation', notice: { task_id: null } }]);
-    expect(history(log.all)).toEqual(['blocker REPORT']);
+    expect(history(log.all)).toEqual(['blocker REPORT', 'blocker ESCALATE']);
   });
 
   it('is for the owner of the task, under the present token, while it is at work', async () => {
@@ -183,7 +191,10 @@ describe('reporting a blocker', () => {
     expect(await one.blockers.report('beta', again)).toEqual(first);
     expect(await other.blockers.report('beta', { ...again, token })).toEqual(first);
     expect(await refusal(other.blockers.report('beta', { ...again, token: token + 1 }))).toBe('STALE_TOKEN');
-    expect(history(log.all).filter((entry) => entry.startsWith('blocker'))).toEqual(['blocker REPORT']);
+    expect(history(log.all).filter((entry) => entry.startsWith('blocker'))).toEqual([
+      'blocker REPORT',
+      'blocker ESCALATE',
+    ]);
     expect(new Set([...one.told, ...other.told].map(({ notice }) => notice.id)).size).toBe(1);
   });
 
@@ -218,6 +229,169 @@ describe('reporting a blocker', () => {
     const second = await one.blockers.report('beta', { ...report, task_id: 't' });
     expect(second.blocker_id).not.toBe(first.blocker_id);
     expect(await task()).toMatchObject({ state: 'blocked', blocker_id: second.blocker_id });
+  });
+});
+
+describe('help with a blocker', () => {
+  const able = async (id: string, fields: object = {}, at = one) => {
+    const event = { type: 'REGISTER', capabilities: report.required_capabilities, cost_per_hour: 1, ...fields };
+    const stored = await at.store.dispatch(swarmMachine, id, event, { by: id, trace_id: 'trace-2' });
+    for (const process of [one, other]) process.swarms.apply(stored);
+  };
+  const asked = (told: readonly Told[]) => told.filter(({ type }) => type === 'help');
+
+  it('is asked of the best-qualified swarms in the commit of the report, and each is told what and why', async () => {
+    const token = await owned();
+    await able('cheap', { cost_per_hour: 0.5 });
+    await able('dear', { cost_per_hour: 5 });
+    await able('free', { cost_per_hour: 0 });
+    await able('unable', { capabilities: ['ops:database'] });
+    const before = log.all.length;
+    const { blocker_id, helpers } = await one.blockers.report('beta', { ...report, task_id: 't' });
+    expect(helpers).toEqual(['free', 'cheap']);
+    expect(history(log.all.slice(before))).toEqual(['blocker REPORT', 'blocker INVITE', 'task BLOCK']);
+    expect(await task()).toMatchObject({ state: 'blocked', token, blocker_id });
+    const answer_by = clock.now() + defaultPolicy.help_timeout_ms;
+    const why = { match_score: 1, combined_score: null, reputation: 0.5, cost_per_hour: 0 };
+    expect(await one.blockers.get(blocker_id)).toMatchObject({
+      state: 'reported',
+      helpers: [
+        { swarm_id: 'free', answer: 'invited', answer_by, why },
+        { swarm_id: 'cheap', answer: 'invited', answer_by, why: { combined_score: 1, cost_per_hour: 0.5 } },
+      ],
+    });
+    expect(asked(one.told).map(({ to }) => to)).toEqual(['free', 'cheap']);
+    expect(asked(one.told)[0]?.notice).toEqual({
+      id: `help.${blocker_id}`,
+      type: 'help',
+      blocker_id,
+      task_id: 't',
+      reported_by: 'beta',
+      blocker_type: report.type,
+      description: report.description,
+      severity: 'high',
+      required_capabilities: report.required_capabilities,
+      answer_by,
+      why,
+      at: clock.now(),
+    });
+  });
+
+  it('is never asked of the blocked swarm, whatever it can do', async () => {
+    await owned();
+    await able('beta', { cost_per_hour: 0 });
+    expect(await one.blockers.report('beta', { ...report, task_id: 't' })).toMatchObject({ helpers: [] });
+    await able('gamma');
+    expect(await one.blockers.report('beta', report)).toMatchObject({ helpers: ['gamma'] });
+  });
+
+  it('is asked of one swarm fewer than may work on a task', async () => {
+    for (const id of ['a', 'b', 'c', 'd', 'e']) await able(id);
+    expect((await one.blockers.report('beta', report)).helpers).toEqual(['a', 'b']);
+    const four = new Process(log, clock, { max_swarms_per_task: 4 });
+    for (const stored of log.all) if (stored.record.kind === 'swarm') four.swarms.apply(stored);
+    expect((await four.blockers.report('gamma', report)).helpers).toEqual(['a', 'b', 'c']);
+    const alone = new Process(log, clock, { max_swarms_per_task: 1 });
+    for (const stored of log.all) if (stored.record.kind === 'swarm') alone.swarms.apply(stored);
+    const { blocker_id, helpers } = await alone.blockers.report('delta', report);
+    expect(helpers).toEqual([]);
+    expect(await alone.blockers.get(blocker_id)).toMatchObject({
+      state: 'escalated',
+      escalation_reason: 'the policy allows one swarm per task (max_swarms_per_task), so none may help',
+    });
+  });
+
+  it('is asked of swarms and of a person when it is critical', async () => {
+    await able('gamma');
+    const { blocker_id, helpers } = await one.blockers.report('beta', { ...report, severity: 'critical' });
+    expect(helpers).toEqual(['gamma']);
+    expect(await one.blockers.get(blocker_id)).toMatchObject({
+      state: 'escalated',
+      escalation_reason: 'its severity is critical',
+    });
+    expect(asked(one.told).map(({ to }) => to)).toEqual(['gamma']);
+    expect(await one.blockers.join('gamma', blocker_id)).toMatchObject({
+      state: 'escalated',
+      helpers: [{ swarm_id: 'gamma', answer: 'joined' }],
+    });
+  });
+
+  it('is asked of a person where no capability is named that would help', async () => {
+    await able('gamma');
+    const { blocker_id } = await one.blockers.report('beta', { ...report, required_capabilities: [] });
+    expect(await one.blockers.get(blocker_id)).toMatchObject({
+      state: 'escalated',
+      helpers: [],
+      escalation_reason: 'it names no capabilities that would help, so no swarm can be asked',
+    });
+  });
+
+  it('asks the same swarms when the report is repeated, under the same id', async () => {
+    await able('gamma');
+    const first = await one.blockers.report('beta', report);
+    await able('delta', { cost_per_hour: 0 });
+    expect(await one.blockers.report('beta', report)).toEqual(first);
+    expect(asked(one.told).map(({ to, notice }) => [to, notice.id])).toEqual([
+      ['gamma', `help.${first.blocker_id}`],
+      ['gamma', `help.${first.blocker_id}`],
+    ]);
+  });
+
+  it('comes from who joins; the blocked swarm is told, and joining again changes nothing', async () => {
+    for (const id of ['gamma', 'delta']) await able(id);
+    const { blocker_id } = await one.blockers.report('beta', report);
+    one.told.length = 0;
+    const joined = await one.blockers.join('gamma', blocker_id);
+    expect(joined).toMatchObject({
+      state: 'helping',
+      helpers: [
+        { swarm_id: 'delta', answer: 'invited' },
+        { swarm_id: 'gamma', answer: 'joined' },
+      ],
+    });
+    expect(await other.blockers.join('gamma', blocker_id)).toEqual(joined);
+    expect(one.told).toMatchObject([
+      { to: 'beta', type: 'control', notice: { type: 'helper_joined', helper: 'gamma', blocker_id } },
+    ]);
+    expect(await one.blockers.resolve('gamma', blocker_id, 'access granted')).toMatchObject({ state: 'resolved' });
+    expect(await refusal(one.blockers.join('delta', blocker_id))).toBe('CONFLICT');
+    expect(await refusal(one.blockers.decline('delta', blocker_id))).toBe('CONFLICT');
+  });
+
+  it('can be declined with a reason, also later; declining again changes nothing', async () => {
+    await able('gamma');
+    const { blocker_id } = await one.blockers.report('beta', report);
+    await one.blockers.join('gamma', blocker_id);
+    const declined = await one.blockers.decline('gamma', blocker_id, 'out of time');
+    expect(declined).toMatchObject({
+      state: 'reported',
+      helpers: [{ swarm_id: 'gamma', answer: 'declined', reason: 'out of time' }],
+    });
+    expect(await other.blockers.decline('gamma', blocker_id, 'out of time')).toEqual(declined);
+    expect(await one.blockers.join('gamma', blocker_id), 'it thought better of it').toMatchObject({ state: 'helping' });
+  });
+
+  it('is only for those who were asked', async () => {
+    await able('gamma');
+    const { blocker_id } = await one.blockers.report('beta', report);
+    await able('delta');
+    for (const by of ['delta', 'beta', 'operator']) {
+      expect(await refusal(one.blockers.join(by, blocker_id)), by).toBe('UNAUTHORIZED');
+      expect(await refusal(one.blockers.decline(by, blocker_id)), by).toBe('UNAUTHORIZED');
+    }
+    expect(await refusal(one.blockers.join('gamma', 'nowhere'))).toBe('TARGET_NOT_FOUND');
+    expect(await refusal(one.blockers.decline('gamma', 'nowhere'))).toBe('TARGET_NOT_FOUND');
+  });
+
+  it('is not given by more swarms than may work on a task', async () => {
+    for (const id of ['a', 'b', 'c']) await able(id);
+    const { blocker_id } = await one.blockers.report('beta', report);
+    const late = { type: 'INVITE', swarm_ids: ['c'] } as const;
+    await one.store.dispatch(blockerMachine, blocker_id, late, { by: 'IF.governor', trace_id: 'trace-1' });
+    const answers = await Promise.all(
+      ['a', 'b', 'c'].map(async (id, i) => await refusal((i % 2 ? one : other).blockers.join(id, blocker_id))),
+    );
+    expect(answers.toSorted()).toEqual(['POLICY_VIOLATION', 'no error', 'no error']);
   });
 });
 
@@ -386,7 +560,7 @@ describe('the requests about blockers', () => {
     const reported = (await ask('report', 'beta', { ...report, task_id: 't' })) as { blocker_id: string };
     expect(reported).toEqual({ blocker_id: expect.any(String), helpers: [] });
     const { blocker_id } = reported;
-    expect(await ask('get', 'gamma', { blocker_id })).toMatchObject({ state: 'reported' });
+    expect(await ask('get', 'gamma', { blocker_id })).toMatchObject({ state: 'escalated' });
     expect(await ask('resolve', 'beta', { blocker_id, resolution: 'done' })).toMatchObject({ state: 'resolved' });
     await ask('list', 'gamma', { state: 'escalated', limit: 10, cursor: blocker_id });
     expect(listed).toEqual([{ state: 'escalated', limit: 10, cursor: blocker_id }]);
@@ -402,6 +576,9 @@ describe('the requests about blockers', () => {
     ['report', { trace: 'x' }],
     ['resolve', { blocker_id: 'a b', resolution: 'x' }],
     ['resolve', { blocker_id: 'a' }],
+    ['join', {}],
+    ['join', { blocker_id: 'a', reason: 'x' }],
+    ['decline', { blocker_id: 'a', reason: 1 }],
     ['get', {}],
     ['list', { state: 'absent' }],
     ['list', { limit: 0 }],

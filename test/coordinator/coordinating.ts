@@ -7,6 +7,8 @@ import pino from 'pino';
 import { CoordinatorCore, followedKinds } from '../../actors/coordinator/core.ts';
 import { Sweep } from '../../actors/coordinator/sweep.ts';
 import { type TaskView, taskView } from '../../actors/coordinator/tasks/task-view.ts';
+import { PolicyKnown } from '../../actors/policy-known.ts';
+import { defaultPolicy, type GovernorPolicy } from '../../machines/policy/values.ts';
 import { follow } from '../../src/store/follower.ts';
 import { NatsRecordLog } from '../../src/store/nats-record-log.ts';
 import { NatsTimers } from '../../src/store/nats-timers.ts';
@@ -23,9 +25,12 @@ export interface Parts {
   readonly sweeps?: boolean;
   /** Milliseconds. Default 30,000. */
   readonly livenessMs?: number;
+  /** What is not the default of the governor's policy; circuits do not open by failures unless it says so. */
+  readonly policy?: Partial<GovernorPolicy>;
 }
 
 export interface Coordinating {
+  readonly core: CoordinatorCore;
   readonly nc: NatsConnection;
   readonly log: NatsRecordLog;
   readonly store: CoordinatorCore['store'];
@@ -60,14 +65,8 @@ export async function startCoordinating(cluster: TestCluster, parts: Parts = {})
     timers,
     registers: new NatsRegisters(nc, namespace),
     log,
-    policy: {
-      min_capability_match: 0.7,
-      circuit_breaker_failure_threshold: 1_000_000,
-      lease_ms: 30_000,
-      liveness_ms: livenessMs,
-      max_cost_per_task: 10,
-      archive_after_ms: 3_600_000,
-    },
+    policy: new PolicyKnown({ ...defaultPolicy, circuit_breaker_failure_threshold: 1_000_000, ...parts.policy }),
+    settings: { lease_ms: 30_000, liveness_ms: livenessMs, archive_after_ms: 3_600_000 },
     epoch: 1,
     notify: () => {},
   });
@@ -86,6 +85,7 @@ export async function startCoordinating(cluster: TestCluster, parts: Parts = {})
   const sweep = sweeps ? new Sweep({ log, parts: core.swept }) : undefined;
   const { store, tasks, swarms, leases, liveness } = core;
   return {
+    core,
     nc,
     log: records,
     store,

@@ -4,6 +4,7 @@ import pino from 'pino';
 import { Coordinator } from '../../actors/coordinator/coordinator.ts';
 import type { RunningService, ServiceContext, ServiceSettings } from '../../actors/service.ts';
 import { Witness } from '../../actors/witness/witness.ts';
+import { defaultPolicy } from '../../machines/policy/values.ts';
 import { FabricClient } from '../../src/bus/client.ts';
 import type { Encoding } from '../../src/data/codec.ts';
 import { establishEpoch } from '../../src/store/epoch.ts';
@@ -42,10 +43,9 @@ export async function startFabric(options: { nodes?: 1 | 3 } = {}): Promise<Test
     log: pino({ level: process.env['TEST_LOG'] ?? 'silent' }),
     settings: {
       data_dir: cluster.dataDir,
-      min_capability_match: 0.7,
+      policy: defaultPolicy,
+      policies_dir: null,
       lease_ms: 30_000,
-      circuit_breaker_failure_threshold: 3,
-      max_cost_per_task: 10,
       liveness_ms: 30_000,
       archive_after_ms: 3_600_000,
       mailbox_max_age_ms: 604_800_000,

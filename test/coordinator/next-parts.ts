@@ -3,6 +3,9 @@ import { NextTask, type NextTaskOptions } from '../../actors/coordinator/next/ne
 import { SwarmOperations } from '../../actors/coordinator/swarms/swarm-operations.ts';
 import type { NewTask } from '../../actors/coordinator/tasks/task-creation.ts';
 import { TaskOperations } from '../../actors/coordinator/tasks/task-operations.ts';
+import type { TaskPolicy } from '../../actors/coordinator/tasks/task-policy.ts';
+import { FleetKnown } from '../../actors/fleet-known.ts';
+import { defaultPolicy } from '../../machines/policy/values.ts';
 import { absentSwarm, type SwarmContext, type SwarmState } from '../../machines/swarm/context.ts';
 import { swarmMachine } from '../../machines/swarm/machine.ts';
 import { absentTask, type TaskContext, type TaskState } from '../../machines/task/context.ts';
@@ -37,13 +40,7 @@ export function swarmRecord(
   return stored('swarm', id, revision, { status: 'active', value, context: { ...absentSwarm, ...context } });
 }
 
-export const policy = {
-  min_capability_match: 0.7,
-  circuit_breaker_failure_threshold: 3,
-  lease_ms: 30_000,
-  max_cost_per_task: 10,
-  archive_after_ms: 3_600_000,
-};
+export const policy: TaskPolicy = { ...defaultPolicy, lease_ms: 30_000, archive_after_ms: 3_600_000 };
 
 /** What hands out tasks in one process, without a bus: claims are real transactions on the log. */
 export interface NextProcess {
@@ -64,24 +61,27 @@ export function nextProcess(
 ): NextProcess {
   const { onCommit, ...nextOptions } = options;
   const lanes = new Lanes();
+  const fleet = new FleetKnown();
   const store: ActorStore = new ActorStore({
     log,
     clock: systemClock,
     newId,
     onCommit: (committed) => {
       for (const one of committed) {
+        fleet.apply(one);
         next.apply(one, true);
         onCommit?.(one);
       }
     },
   });
-  const tasks = new TaskOperations({ store, lanes, policy, epoch: 1, newId, dependentsOf: () => [] });
+  const tasks = new TaskOperations({ store, lanes, policy, fleet, epoch: 1, newId, dependentsOf: () => [] });
   const swarms = new SwarmOperations({ store, lanes, newId });
   const next: NextTask = new NextTask({
     claim: async (by, task_id) => await tasks.claim(by, task_id, { fresh: true }),
     readSwarm: async (id) => await store.read({ kind: swarmMachine.kind, id }),
     catchUp: async () => {},
-    minCapabilityMatch: policy.min_capability_match,
+    minCapabilityMatch: () => policy.min_capability_match,
+    fleet,
     ...nextOptions,
   });
   return {

@@ -3,9 +3,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AvailableTasks } from '../../actors/coordinator/next/available-tasks.ts';
 import { type Caller, ParkedCallers } from '../../actors/coordinator/next/parked-callers.ts';
-import { hasWidened, SwarmsKnown } from '../../actors/coordinator/next/swarm-facts.ts';
 import type { TaskProfile } from '../../actors/coordinator/next/task-profile.ts';
 import { TypeFilter } from '../../actors/coordinator/next/type-filter.ts';
+import { hasWidened } from '../../actors/swarm-index/known-swarm.ts';
+import { SwarmIndex } from '../../actors/swarm-index/swarm-index.ts';
 import { swarmRecord, taskRecord } from './next-parts.ts';
 
 interface TestCaller extends Caller {
@@ -15,12 +16,12 @@ interface TestCaller extends Caller {
 const minCapabilityMatch = 0.7;
 
 function setUp(limits: { maxCallers?: number; maxPerSwarm?: number } = {}) {
-  const swarms = new SwarmsKnown();
+  const swarms = new SwarmIndex();
   const parked = new ParkedCallers<TestCaller>({
     swarms,
     isReady: ({ able, free_slots }) => able && free_slots > 0,
     affords: ({ remaining_usd }, { cost_estimate }) => cost_estimate <= remaining_usd,
-    minCapabilityMatch,
+    minCapabilityMatch: () => minCapabilityMatch,
     ...limits,
   });
   let revision = 0;
@@ -89,9 +90,12 @@ describe('the caller that a task is for', () => {
     swarm('poor', { capabilities: ['x'] });
     swarm('picky', {
       capabilities: ['x'],
-      budget: { allocated_usd: 5, reserved_usd: 0, spent_usd: 0, overrun_usd: 0 },
+      budget: { allocated_usd: 5, reserved_usd: 0, spent_usd: 0, overrun_usd: 0, hour: null, day: null },
     });
-    swarm('fit', { capabilities: ['x'], budget: { allocated_usd: 5, reserved_usd: 0, spent_usd: 3, overrun_usd: 0 } });
+    swarm('fit', {
+      capabilities: ['x'],
+      budget: { allocated_usd: 5, reserved_usd: 0, spent_usd: 3, overrun_usd: 0, hour: null, day: null },
+    });
     for (const id of ['off', 'full', 'lame', 'poor']) park(id);
     park('picky', ['test']);
     const fit = park('fit', ['build', 'test']);
@@ -120,7 +124,14 @@ describe('the bounds of waiting', () => {
 describe('a change of a swarm', () => {
   it('matters when the swarm may have tasks that it could not have before', () => {
     const { swarm } = setUp();
-    const money = (spent_usd: number) => ({ allocated_usd: 5, reserved_usd: 0, spent_usd, overrun_usd: 0 });
+    const money = (spent_usd: number) => ({
+      allocated_usd: 5,
+      reserved_usd: 0,
+      spent_usd,
+      overrun_usd: 0,
+      hour: null,
+      day: null,
+    });
     const taken = { 'task:t': { token: 1, amount_usd: 0 } };
     const widened = (...facts: Parameters<typeof swarm>) => hasWidened(swarm(...facts)!);
     expect(widened('a')).toBe(true);
@@ -182,7 +193,14 @@ describe('whatever happens to those who wait', () => {
         for (const one of steps) {
           if (one.what === 'swarm') {
             const { capabilities, spent, online } = one.facts;
-            const budget = { allocated_usd: 3, reserved_usd: 0, spent_usd: spent, overrun_usd: 0 };
+            const budget = {
+              allocated_usd: 3,
+              reserved_usd: 0,
+              spent_usd: spent,
+              overrun_usd: 0,
+              hour: null,
+              day: null,
+            };
             swarm(one.id, { capabilities, budget }, { liveness: online ? 'online' : 'offline' });
             known.set(one.id, { capabilities, remaining: 3 - spent, online });
           } else if (one.what === 'park') waiting.push(park(one.id, one.types));

@@ -6,7 +6,10 @@
 import { expect } from 'vitest';
 import type { TaskView } from '../../actors/coordinator/tasks/task-view.ts';
 import { formatRef, operatorId } from '../../machines/address.ts';
+import { type FleetContext, fleetRef } from '../../machines/fleet/context.ts';
+import { fleetMachine } from '../../machines/fleet/machine.ts';
 import { stateName } from '../../machines/record.ts';
+import type { SwarmContext } from '../../machines/swarm/context.ts';
 import { finalStates, type TaskContext } from '../../machines/task/context.ts';
 import { taskMachine } from '../../machines/task/machine.ts';
 import { livenessMs } from './coordinator-process.ts';
@@ -34,6 +37,11 @@ export async function comeToRest(fabric: Fabric): Promise<number> {
   const [worker] = fabric.processes;
   await until(worker!.swarms.invite(operatorId, finisher, { grants: [], budget_usd: 1_000 }));
   await until(worker!.swarms.register(finisher, { capabilities: [], cost_per_hour: 1 }));
+  const cause = { by: operatorId, trace_id: 'rest' };
+  await until(worker!.budgets.allocateFleet(operatorId, { budget_usd: null }));
+  const fleet = shared.lastOf(fleetRef)?.record.snapshot.context as FleetContext | undefined;
+  const resume = { type: 'RESUME', by: operatorId };
+  if (fleet?.pause) await until(worker!.store.dispatch(fleetMachine, fleetRef.id, resume, cause));
   const begunAt = fabric.now;
   for (let quietMs = 0; quietMs < longEnoughMs; quietMs += stepMs) {
     const { revision } = shared;
@@ -101,6 +109,13 @@ export function checkAtRest({ shared }: Fabric): void {
     if (ended.length > 0 && on_dependency_failure === 'fail') return false;
     return open_dependencies.length > 0 && open_dependencies.every((one) => ended.includes(one) || waitsInVain(one));
   };
+  for (const { kind, id, snapshot } of heads.values()) {
+    if (kind !== 'swarm') continue;
+    const { reservations, budget } = snapshot.context as SwarmContext;
+    expect([reservations, budget.reserved_usd], `${id} holds nothing any more`).toEqual([{}, 0]);
+  }
+  const fleet = heads.get(formatRef(fleetRef))?.snapshot.context as FleetContext | undefined;
+  expect(fleet?.unbudgeted_usd ?? 0, 'the fabric holds nothing any more').toBe(0);
   const stuck = tasks.filter(({ id }) => !hasEnded(id) && !waitsInVain(id));
   const described = stuck.map(({ id }) => {
     const { open_dependencies, due_at, owner, lease_expires_at } = contextOf(id);

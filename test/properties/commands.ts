@@ -29,6 +29,17 @@ export interface Creation {
   readonly cost_estimate: number | null;
   /** From the time of creation, milliseconds. */
   readonly delay_ms: number | null;
+  readonly assign: boolean;
+}
+
+/** Whose money or claims a command of an operator is about. */
+export type Whom = SwarmId | 'fabric';
+
+/** What a fabric is opened with. */
+export interface Governance {
+  /** Dollars for all swarms together; null: no limit but their own. */
+  readonly fleet_usd: number | null;
+  readonly open_circuit_tasks: 'keep' | 'return';
 }
 
 export type Command =
@@ -69,6 +80,16 @@ export type Command =
   | { readonly do: 'due'; readonly task: Target }
   /** For silence: what its timer says, right or long out of date. */
   | { readonly do: 'silence' | 'sign of life' | 'unregister' | 'register'; readonly by: SwarmId }
+  /** A cost that a swarm tracks by itself, dollars. */
+  | { readonly do: 'charge'; readonly by: SwarmId; readonly cost_usd: number }
+  | {
+      readonly do: 'allocate';
+      readonly whom: Whom;
+      readonly budget_usd: number | null;
+      readonly per_hour_usd: number | null | undefined;
+    }
+  | { readonly do: 'pause'; readonly whom: Whom; readonly mode: 'pause' | 'drain' }
+  | { readonly do: 'resume' | 'reset'; readonly whom: Whom }
   | { readonly do: 'sweep' }
   | { readonly do: 'time passes'; readonly ms: number }
   | { readonly do: 'die' }
@@ -103,6 +124,7 @@ const content: fc.Arbitrary<Creation> = fc.record({
   retry_backoff_ms: fc.constantFrom(0, 0, 400),
   cost_estimate: fc.constantFrom(null, null, 0.5),
   delay_ms: fc.constantFrom(null, null, null, 500),
+  assign: fc.constantFrom(false, false, false, true),
 });
 
 /** The command of this name with these fields, and how often it comes among the others. */
@@ -119,6 +141,7 @@ const ofOwner = { task: target('owned', 'owned', 'owned', 'any'), by: owner, tok
 const anyToken = fc.oneof({ weight: 3, arbitrary: token }, { weight: 1, arbitrary: fc.constant('none' as const) });
 const canceller = fc.constantFrom<Caller>('creator', 'operator', ...swarmIds);
 const resolver = fc.constantFrom<Caller>('owner', 'operator', ...swarmIds);
+const whom = fc.constantFrom<Whom>(...swarmIds, 'fabric');
 const timer = fc.constantFrom('due' as const, 'early' as const);
 const ms = fc.constantFrom(1, 250, 999, 1_000, 1_001, 2_500, 3_500);
 
@@ -141,6 +164,15 @@ const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   often(2, 'sign of life', { by: swarm }),
   often(1, 'unregister', { by: swarm }),
   often(2, 'register', { by: swarm }),
+  often(3, 'charge', { by: swarm, cost_usd: fc.constantFrom(0.000001, 0.3, 1.1) }),
+  often(2, 'allocate', {
+    whom,
+    budget_usd: fc.constantFrom(null, 0, 0.5, 1, 3),
+    per_hour_usd: fc.constantFrom(undefined, undefined, null, 0.6),
+  }),
+  often(1, 'pause', { whom, mode: fc.constantFrom('pause' as const, 'drain' as const) }),
+  often(2, 'resume', { whom }),
+  often(2, 'reset', { whom }),
   often(2, 'sweep', {}),
   often(5, 'time passes', { ms }),
   often(1, 'die', {}),
@@ -156,6 +188,11 @@ const step: fc.Arbitrary<Step> = fc.record({
 
 /** What is on the board at first: tasks t0, t1, ... that depend on earlier ones. */
 export const board: fc.Arbitrary<Creation[]> = fc.array(content, { minLength: 2, maxLength: 6, size: 'max' });
+
+export const governance: fc.Arbitrary<Governance> = fc.record({
+  fleet_usd: fc.constantFrom(null, 1, 3),
+  open_circuit_tasks: fc.constantFrom('keep' as const, 'return' as const),
+});
 
 /** Rounds one after another; the steps of one round go on at the same time. */
 export const rounds: fc.Arbitrary<Step[][]> = fc.array(fc.array(step, { minLength: 1, maxLength: 5, size: 'max' }), {

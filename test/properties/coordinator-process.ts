@@ -4,9 +4,15 @@
  */
 import pino from 'pino';
 import { CoordinatorCore } from '../../actors/coordinator/core.ts';
+import { FleetKnown } from '../../actors/fleet-known.ts';
+import { Budgets } from '../../actors/governor/budgets.ts';
+import { PolicyKnown } from '../../actors/policy-known.ts';
+import type { GovernorPolicy } from '../../machines/policy/values.ts';
 import type { SimulatedClock } from '../../src/clock.ts';
 import { FabricError } from '../../src/errors.ts';
 import { GroupCommit } from '../../src/store/group-commit.ts';
+import { Lanes } from '../../src/store/lanes.ts';
+import type { StoredRecord } from '../../src/store/record-log.ts';
 import type { Registers } from '../../src/store/registers.ts';
 import type { Timer, Timers } from '../../src/store/timers.ts';
 import type { Interleaving } from './interleaving.ts';
@@ -17,14 +23,7 @@ import type { SharedLog } from './shared-log.ts';
 
 export const livenessMs = 3_000;
 
-export const policy = {
-  min_capability_match: 0.7,
-  circuit_breaker_failure_threshold: 3,
-  lease_ms: 1_000,
-  liveness_ms: livenessMs,
-  max_cost_per_task: 10,
-  archive_after_ms: 3_600_000,
-};
+const settings = { lease_ms: 1_000, liveness_ms: livenessMs, archive_after_ms: 3_600_000 };
 
 export interface ProcessOptions {
   readonly name: string;
@@ -34,14 +33,16 @@ export interface ProcessOptions {
   readonly interleaving: Interleaving;
   readonly clock: SimulatedClock;
   readonly newId: () => string;
+  readonly policy: GovernorPolicy;
 }
 
 export class CoordinatorProcess {
   readonly name: string;
   readonly reach: Reach;
+  readonly budgets: Budgets;
   readonly #core: CoordinatorCore;
 
-  constructor({ name, shared, timers, registers, interleaving, clock, newId }: ProcessOptions) {
+  constructor({ name, shared, timers, registers, interleaving, clock, newId, policy }: ProcessOptions) {
     this.name = name;
     this.reach = new Reach(name, interleaving);
     this.#core = new CoordinatorCore({
@@ -49,7 +50,8 @@ export class CoordinatorProcess {
       timers: new ReachedTimers(this.reach, timers),
       registers: new ReachedRegisters(this.reach, registers),
       log: pino({ level: 'silent' }),
-      policy,
+      policy: new PolicyKnown(policy),
+      settings,
       epoch: 1,
       notify: () => {},
       clock,
@@ -58,7 +60,13 @@ export class CoordinatorProcess {
       // One at a time, so that wide fans are not needed to find out what happens between two commits.
       settledPerCommit: 1,
     });
-    const follower = new LaggingView({ shared, reach: this.reach, onRecord: (stored) => this.#core.seen(stored) });
+    const fleet = new FleetKnown();
+    this.budgets = new Budgets({ store: this.#core.store, lanes: new Lanes(), newId, clock, fleet });
+    const onRecord = (stored: StoredRecord) => {
+      fleet.apply(stored);
+      this.#core.seen(stored);
+    };
+    const follower = new LaggingView({ shared, reach: this.reach, onRecord });
     this.#core.followedBy(follower);
     follower.start();
   }

@@ -4,10 +4,13 @@ import { leaseTimer } from '../../actors/coordinator/leases/lease-timers.ts';
 import { livenessTimer } from '../../actors/coordinator/liveness/signs-of-life.ts';
 import { operatorId } from '../../machines/address.ts';
 import { type Code, codes } from '../../machines/codes.ts';
+import { fleetMachine } from '../../machines/fleet/machine.ts';
+import { defaultPolicy } from '../../machines/policy/values.ts';
+import { swarmMachine } from '../../machines/swarm/machine.ts';
 import { FabricError } from '../../src/errors.ts';
 import { MemoryTimers } from '../../src/store/memory-timers.ts';
 import type { Timer } from '../../src/store/timers.ts';
-import { type Command, type Creation, type Step, swarmIds, taskIds } from './commands.ts';
+import { type Command, type Creation, type Governance, type Step, swarmIds, taskIds, type Whom } from './commands.ts';
 import { CoordinatorProcess } from './coordinator-process.ts';
 import { Interleaving } from './interleaving.ts';
 import { MemoryRegisters } from './reached.ts';
@@ -48,8 +51,10 @@ export class Fabric {
   /** Requests that wait for more than this round. */
   readonly #parked: Promise<unknown>[] = [];
   #passing: Promise<void> = Promise.resolve();
+  readonly #governance: Governance;
 
-  constructor(scheduler: fc.Scheduler) {
+  constructor(scheduler: fc.Scheduler, governance: Governance) {
+    this.#governance = governance;
     this.interleaving = new Interleaving(scheduler);
     this.processes = [this.#newProcess('A'), this.#newProcess('B')];
     void this.#timers.consume(async (timer) => await this.#due(timer));
@@ -63,6 +68,8 @@ export class Fabric {
       await this.#until(first!.swarms.invite(operatorId, swarm_id, { grants: [], budget_usd }));
       await this.#until(this.#register(first!, swarm_id));
     }
+    const { fleet_usd } = this.#governance;
+    if (fleet_usd !== null) await this.#until(first!.budgets.allocateFleet(operatorId, { budget_usd: fleet_usd }));
     for (const [i, content] of board.entries()) {
       const { now } = this;
       await this.#until(this.send(creation(taskIds[i]!, 'alpha', content, { shared: this.shared, now }), 0));
@@ -176,6 +183,34 @@ export class Fabric {
         return await process.answer(command.by, async () => await this.#register(process, command.by));
       case 'sweep':
         return await process.sweep();
+      case 'charge':
+        return await process.answer(command.by, async () => {
+          const { cost_usd } = command;
+          return await process.budgets.charge(command.by, { operation: 'search', cost_usd });
+        });
+      default:
+        return await this.#govern(command, process);
+    }
+  }
+
+  /** What an operator does. */
+  async #govern(command: Command, { store, budgets }: CoordinatorProcess): Promise<unknown> {
+    const tell = async (whom: Whom, event: { type: string; [field: string]: unknown }) => {
+      const machine = whom === 'fabric' ? fleetMachine : swarmMachine;
+      return await store.dispatch(machine, whom, event, { by: operatorId, trace_id: this.#newId() });
+    };
+    switch (command.do) {
+      case 'allocate': {
+        const { whom, budget_usd, per_hour_usd } = command;
+        if (whom === 'fabric') return await budgets.allocateFleet(operatorId, { budget_usd, per_hour_usd });
+        return await budgets.allocate(operatorId, { swarm_id: whom, budget_usd: budget_usd ?? 0, per_hour_usd });
+      }
+      case 'pause':
+        return await tell(command.whom, { type: 'PAUSE', mode: command.mode, by: operatorId });
+      case 'resume':
+        return await tell(command.whom, { type: 'RESUME', by: operatorId });
+      case 'reset':
+        return command.whom === 'fabric' ? undefined : await tell(command.whom, { type: 'RESET' });
     }
     return undefined;
   }
@@ -199,7 +234,10 @@ export class Fabric {
   #newProcess(name: string): CoordinatorProcess {
     const { shared, interleaving, clock } = this;
     const [timers, registers] = [this.#timers, this.#registers];
-    return new CoordinatorProcess({ name, shared, timers, registers, interleaving, clock, newId: () => this.#newId() });
+    const { open_circuit_tasks } = this.#governance;
+    const policy = { ...defaultPolicy, open_circuit_tasks, assign_timeout_ms: 1_500 };
+    const newId = () => this.#newId();
+    return new CoordinatorProcess({ name, shared, timers, registers, interleaving, clock, newId, policy });
   }
 
   #newId(): string {

@@ -1,10 +1,11 @@
 /** What must hold of the log, whatever happened: checked on every record, in the order of the commits. */
 import { expect } from 'vitest';
+import { losesTasks } from '../../actors/coordinator/tasks/circuit-returns.ts';
 import { formatRef } from '../../machines/address.ts';
 import { decide } from '../../machines/machine.ts';
 import { type ActorRecord, stateName } from '../../machines/record.ts';
 import { machineOf } from '../../machines/registry.ts';
-import type { SwarmState } from '../../machines/swarm/context.ts';
+import type { SwarmContext, SwarmState } from '../../machines/swarm/context.ts';
 import { finalStates, ownedStates, type TaskContext } from '../../machines/task/context.ts';
 import type { StoredRecord } from '../../src/store/record-log.ts';
 
@@ -17,6 +18,7 @@ const factMaxAgeMs = 250;
 export function checkHistory(records: readonly StoredRecord[]): void {
   const last = new Map<string, StoredRecord>();
   const absentUntil = new Map<string, number>();
+  const openUntil = new Map<string, number>();
   const tokens = new Map<string, number>();
   let revision = 0;
   for (const stored of records) {
@@ -34,26 +36,29 @@ export function checkHistory(records: readonly StoredRecord[]): void {
         tokens.set(key, token!);
       }
     }
-    if (stored.record.kind === 'swarm') noteAbsence(absentUntil, stored.record);
-    if (stored.record.event.type === 'OWNER_LOST') checkLoss(absentUntil, stored.record);
+    if (stored.record.kind === 'swarm') {
+      const { id, at, snapshot } = stored.record;
+      const { registration, liveness } = snapshot.value as SwarmState;
+      noteSpan(absentUntil, id, at, registration !== 'registered' || liveness !== 'online');
+      noteSpan(openUntil, id, at, losesTasks(snapshot.context as SwarmContext));
+    }
+    if (stored.record.event.type === 'OWNER_LOST')
+      checkLoss(stored.record.event['reason'] === 'circuit_open' ? openUntil : absentUntil, stored.record);
     last.set(key, stored);
   }
 }
 
-/** Until when each swarm was last known not to be there; as long as it is not, for ever. */
-function noteAbsence(absentUntil: Map<string, number>, { id, at, snapshot }: ActorRecord): void {
-  const { registration, liveness } = snapshot.value as SwarmState;
-  const isThere = registration === 'registered' && liveness === 'online';
-  if (!isThere) absentUntil.set(id, Number.POSITIVE_INFINITY);
-  else if (absentUntil.get(id) === Number.POSITIVE_INFINITY) absentUntil.set(id, at);
+/** Until when something was so of each swarm; as long as it is, for ever. */
+function noteSpan(until: Map<string, number>, id: string, at: number, isSo: boolean): void {
+  if (isSo) until.set(id, Number.POSITIVE_INFINITY);
+  else if (until.get(id) === Number.POSITIVE_INFINITY) until.set(id, at);
 }
 
-/** Nobody loses a task for not being there who is there. */
-function checkLoss(absentUntil: Map<string, number>, { id, at, event }: ActorRecord): void {
+/** Nobody loses a task for not being there who is there, nor for an open circuit that is closed. */
+function checkLoss(until: Map<string, number>, { id, at, event }: ActorRecord): void {
   const owner = String(event['owner']);
-  expect(absentUntil.get(owner) ?? 0, `${owner} was not there when it lost ${id}`).toBeGreaterThanOrEqual(
-    at - factMaxAgeMs,
-  );
+  const what = `${owner} lost ${id}: ${String(event['reason'])}`;
+  expect(until.get(owner) ?? 0, what).toBeGreaterThanOrEqual(at - factMaxAgeMs);
 }
 
 /** A record is its event applied by the machine to the snapshot before it. */

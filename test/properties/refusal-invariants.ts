@@ -5,6 +5,7 @@
 import { expect } from 'vitest';
 import type { ClaimAnswer } from '../../actors/coordinator/tasks/task-claims.ts';
 import type { Code } from '../../machines/codes.ts';
+import { type FleetContext, fleetRef } from '../../machines/fleet/context.ts';
 import { stateName } from '../../machines/record.ts';
 import type { SemaphoreContext } from '../../machines/semaphore/context.ts';
 import { activeTasks, type SwarmContext, type SwarmState } from '../../machines/swarm/context.ts';
@@ -85,11 +86,13 @@ function checkNotClaimed({ request, from, to, outcome }: Observation, shared: Sh
   const span = { from, to };
   const tasks = during(refOf(request.task_id!), span, shared);
   const swarms = during({ kind: 'swarm', id: request.by }, span, shared);
+  const fleet = during(fleetRef, span, shared);
   const key = { kind: 'semaphore', id: `concurrency.${answer.concurrency_key}` };
   const reasons: Partial<Record<Code, () => boolean>> = {
     TASK_NOT_AVAILABLE: () => tasks.some((stored) => stored && isTaken(stored, answer)),
     SWARM_OFFLINE: () => swarms.some((stored) => stateOf(stored)?.liveness === 'offline'),
-    CIRCUIT_OPEN: () => swarms.some((stored) => stateOf(stored)?.circuit === 'open'),
+    CIRCUIT_OPEN: () =>
+      swarms.some((stored) => stateOf(stored)?.circuit === 'open') || fleet.some((stored) => isPaused(stored)),
     CAPACITY_EXCEEDED: () =>
       answer.concurrency_key === undefined
         ? swarms.some((stored) => isFull(stored))
@@ -98,13 +101,19 @@ function checkNotClaimed({ request, from, to, outcome }: Observation, shared: Sh
   expect(reasons[answer.reason]?.() ?? true, `${request.label} by ${request.by}: ${JSON.stringify(answer)}`).toBe(true);
 }
 
-function isTaken({ record }: StoredRecord, { owner }: NotClaimed): boolean {
-  if (stateName(record.snapshot.value) === 'available') return false;
+function isTaken({ record }: StoredRecord, { owner, assigned_to, until }: NotClaimed): boolean {
+  const { assignment } = record.snapshot.context as TaskContext;
+  if (stateName(record.snapshot.value) === 'available')
+    return until !== undefined && assignment?.until === until && assignment.to === assigned_to;
   return owner === undefined || (record.snapshot.context as TaskContext).owner === owner;
 }
 
 function stateOf(stored: StoredRecord | undefined): SwarmState | undefined {
   return stored?.record.snapshot.value as SwarmState | undefined;
+}
+
+function isPaused(stored: StoredRecord | undefined): boolean {
+  return (stored?.record.snapshot.context as FleetContext | undefined)?.pause != null;
 }
 
 function isFull(stored: StoredRecord | undefined): boolean {

@@ -4,6 +4,7 @@
  */
 import { stateName } from '../../../machines/record.ts';
 import type { TaskContext } from '../../../machines/task/context.ts';
+import { type Clock, systemClock } from '../../../src/clock.ts';
 import type { StoredRecord } from '../../../src/store/record-log.ts';
 import { RecentRevisions } from '../recent-revisions.ts';
 import { concurrencyLimit } from '../tasks/semaphore-plan.ts';
@@ -11,6 +12,7 @@ import { type HeapItem, OrderedHeap } from './ordered-heap.ts';
 import {
   type AvailableTask,
   isBefore,
+  nobody,
   Profile,
   Requirements,
   type TaskEntry,
@@ -28,6 +30,12 @@ export class AvailableTasks {
   readonly #byConcurrencyKey = new Map<string, Set<Profile>>();
   readonly #requirements = new Requirements();
   readonly #gone = new RecentRevisions();
+  readonly #clock: Pick<Clock, 'now'>;
+
+  /** The clock tells for whom a task that was assigned is kept. Default: the system's. */
+  constructor(clock: Pick<Clock, 'now'> = systemClock) {
+    this.#clock = clock;
+  }
 
   /**
    * Takes in a record of a task; answers with the task when it has become available with it. `own` says that this process
@@ -45,12 +53,26 @@ export class AvailableTasks {
     }
     this.#gone.forget(id);
     const { priority, created_at, ...task } = record.snapshot.context as TaskContext;
-    const profile = this.#profileOf(task);
-    const entry: TaskEntry = { task_id: id, priority, created_at, revision, profile, own, position: -1 };
-    this.#entries.set(id, entry);
-    profile.members++;
-    this.#offer(entry);
-    return entry;
+    const kept = task.assignment != null && task.assignment.until > this.#clock.now() ? task.assignment : null;
+    const profile = this.#profileOf(task, kept && (kept.to ?? nobody));
+    return this.#add({ task_id: id, priority, created_at, revision, kept_until: kept?.until ?? null, profile, own });
+  }
+
+  /** The time is over for which a task was kept: it is anybody's. Undefined when something newer is known of it. */
+  open(task: AvailableTask): AvailableTask | undefined {
+    const entry = this.#entries.get(task.task_id);
+    if (entry !== task) return undefined;
+    this.#remove(entry);
+    return this.#add({
+      ...entry,
+      kept_until: null,
+      profile: this.#shared({ ...contentOf(entry.profile), kept_for: null }),
+    });
+  }
+
+  /** The profiles of tasks that have a price. */
+  *priced(): Generator<TaskProfile, void, undefined> {
+    for (const profile of this.#profiles.values()) if (profile.cost_estimate > 0) yield profile;
   }
 
   /** How many tasks are available, those that are held included. */
@@ -136,6 +158,14 @@ export class AvailableTasks {
     return this.#byConcurrencyKey.get(concurrencyKey) ?? [];
   }
 
+  #add(task: Omit<TaskEntry, 'position'>): AvailableTask {
+    const entry: TaskEntry = { ...task, position: -1 };
+    this.#entries.set(entry.task_id, entry);
+    entry.profile.members++;
+    this.#offer(entry);
+    return entry;
+  }
+
   #offer(entry: TaskEntry): void {
     const { profile } = entry;
     profile.tasks.push(entry);
@@ -166,15 +196,23 @@ export class AvailableTasks {
     if (sharing?.size === 0) this.#byConcurrencyKey.delete(concurrency_key);
   }
 
-  #profileOf({ task_type, concurrency_key, ...task }: Omit<TaskContext, 'priority' | 'created_at'>): Profile {
-    const { requires, requires_key } = this.#requirements.shared(task.requires);
+  #profileOf(
+    { task_type, concurrency_key, ...task }: Omit<TaskContext, 'priority' | 'created_at'>,
+    kept_for: string | null,
+  ): Profile {
     const concurrency_limit = concurrency_key === null ? Number.POSITIVE_INFINITY : concurrencyLimit(task);
     const cost_estimate = task.cost_estimate ?? 0;
+    const requires = this.#requirements.shared(task.requires);
+    return this.#shared({ task_type, ...requires, concurrency_key, concurrency_limit, cost_estimate, kept_for });
+  }
+
+  #shared(content: ProfileContent): Profile {
+    const { task_type, requires_key, concurrency_key, concurrency_limit, cost_estimate, kept_for } = content;
+    const keeper = kept_for === null ? '' : `for ${kept_for}`;
     // Only the last of them may hold a line feed.
-    const key = `${requires_key}\n${cost_estimate}\n${concurrency_limit}\n${concurrency_key ?? ''}\n${task_type}`;
+    const key = `${requires_key}\n${cost_estimate}\n${concurrency_limit}\n${keeper}\n${concurrency_key ?? ''}\n${task_type}`;
     const present = this.#profiles.get(key);
     if (present) return present;
-    const content = { task_type, requires, requires_key, concurrency_key, concurrency_limit, cost_estimate };
     const profile = new Profile(key, content);
     this.#profiles.set(key, profile);
     this.#requirements.keep(this.#profiles);
@@ -184,6 +222,13 @@ export class AvailableTasks {
     }
     return profile;
   }
+}
+
+type ProfileContent = Omit<TaskProfile, 'first'>;
+
+function contentOf(profile: TaskProfile): ProfileContent {
+  const { task_type, requires, requires_key, concurrency_key, concurrency_limit, cost_estimate, kept_for } = profile;
+  return { task_type, requires, requires_key, concurrency_key, concurrency_limit, cost_estimate, kept_for };
 }
 
 /** The tasks of a profile behind its first. */

@@ -4,13 +4,16 @@
  */
 import type { Code } from '../../../machines/codes.ts';
 import { FabricError } from '../../../src/errors.ts';
+import type { FleetKnown } from '../../fleet-known.ts';
+import type { KnownSwarm } from '../../swarm-index/known-swarm.ts';
+import type { SwarmIndex } from '../../swarm-index/swarm-index.ts';
 import type { ClaimAnswer } from '../tasks/task-claims.ts';
 import type { AvailableTasks } from './available-tasks.ts';
 import { ClaimContention } from './claim-contention.ts';
 import type { Delayed } from './delayed.ts';
+import type { Funds } from './funds.ts';
 import { Refusals } from './refusals.ts';
 import type { SemaphoresKnown } from './semaphores-known.ts';
-import type { KnownSwarm, SwarmsKnown } from './swarm-facts.ts';
 import type { AvailableTask, TaskProfile } from './task-profile.ts';
 
 export type Claimed = ClaimAnswer & { readonly claimed: true };
@@ -18,9 +21,12 @@ export type Claimed = ClaimAnswer & { readonly claimed: true };
 export interface ClaimAttemptsOptions {
   readonly claim: (by: string, task_id: string) => Promise<ClaimAnswer>;
   readonly tasks: AvailableTasks;
-  readonly swarms: SwarmsKnown;
+  readonly swarms: SwarmIndex;
   readonly semaphores: SemaphoresKnown;
-  readonly minCapabilityMatch: number;
+  readonly fleet: Pick<FleetKnown, 'paused'>;
+  readonly funds: Pick<Funds, 'cover'>;
+  /** Policy, 0 to 1. */
+  readonly minCapabilityMatch: () => number;
   readonly random: () => number;
   readonly delayed: Delayed;
   /** Tasks of this profile can be tried again. */
@@ -61,13 +67,15 @@ export class ClaimAttempts {
 
   /** Whether the swarm could claim anything now. */
   isReady({ swarm_id, able, free_slots }: KnownSwarm): boolean {
+    if (this.#options.fleet.paused) return false;
     return able && free_slots > this.#bySwarm.of(swarm_id) && !this.#refusals.coversAll(swarm_id);
   }
 
-  /** Whether a swarm that is ready has the money for tasks of this profile, and was not just refused one. */
-  affords({ swarm_id, remaining_usd }: KnownSwarm, profile: TaskProfile): boolean {
-    const { cost_estimate } = profile;
-    return (cost_estimate === 0 || cost_estimate <= remaining_usd) && !this.#refusals.covers(swarm_id, profile);
+  /** Whether tasks of this profile are for a swarm that is ready, it has the money, and was not just refused one. */
+  affords(swarm: KnownSwarm, profile: TaskProfile): boolean {
+    const { kept_for, cost_estimate } = profile;
+    if (kept_for !== null && kept_for !== swarm.swarm_id) return false;
+    return this.#options.funds.cover(swarm, cost_estimate) && !this.#refusals.covers(swarm.swarm_id, profile);
   }
 
   /** Whether the key of the profile, if it has one, has a place left. */
@@ -82,10 +90,11 @@ export class ClaimAttempts {
     const { tasks, swarms, minCapabilityMatch, random } = this.#options;
     const swarm = swarms.get(swarmId);
     if (!swarm || !this.isReady(swarm)) return undefined;
+    const least = minCapabilityMatch();
     const candidates = tasks.candidates(
       (profile) =>
         admits(profile.task_type) &&
-        swarm.capabilities.match(profile.requires, profile.requires_key) >= minCapabilityMatch &&
+        swarm.capabilities.match(profile.requires, profile.requires_key) >= least &&
         this.affords(swarm, profile) &&
         this.isOpen(profile),
     );

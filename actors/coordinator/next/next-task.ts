@@ -5,17 +5,22 @@
  * Several processes may do this at once: a task is handed out by the one whose claim is committed.
  */
 import type { SwarmState } from '../../../machines/swarm/context.ts';
+import { type Clock, systemClock } from '../../../src/clock.ts';
 import { FabricError } from '../../../src/errors.ts';
 import type { StoredRecord } from '../../../src/store/record-log.ts';
+import { FleetKnown } from '../../fleet-known.ts';
+import { hasWidened } from '../../swarm-index/known-swarm.ts';
+import { SwarmIndex } from '../../swarm-index/swarm-index.ts';
 import type { ClaimAnswer } from '../tasks/task-claims.ts';
 import { AvailableTasks } from './available-tasks.ts';
 import { ClaimAttempts, type Claimed } from './claim-attempts.ts';
 import { Delayed } from './delayed.ts';
 import { FirstTries } from './first-tries.ts';
+import { Funds } from './funds.ts';
+import { KeptTasks } from './kept-tasks.ts';
 import { ParkedCallers } from './parked-callers.ts';
 import { SemaphoresKnown } from './semaphores-known.ts';
-import { hasWidened, SwarmsKnown } from './swarm-facts.ts';
-import type { AvailableTask } from './task-profile.ts';
+import type { AvailableTask, TaskProfile } from './task-profile.ts';
 import { TypeFilter } from './type-filter.ts';
 import { WaitingCaller } from './waiting-caller.ts';
 import { WakeRounds } from './wake-rounds.ts';
@@ -37,7 +42,12 @@ export interface NextTaskOptions {
   readonly readSwarm: (swarmId: string) => Promise<StoredRecord | undefined>;
   /** Resolves when every record of a task that was committed before the call was applied. @throws FabricError UNAVAILABLE */
   readonly catchUp: () => Promise<void>;
-  readonly minCapabilityMatch: number;
+  /** Policy, 0 to 1; asked whenever it matters. */
+  readonly minCapabilityMatch: () => number;
+  /** What is known of the whole fabric; given each record before `apply` is. Default: nothing. */
+  readonly fleet?: FleetKnown;
+  /** Default: the system's. */
+  readonly clock?: Pick<Clock, 'now'>;
   /** Callers that may wait at a time, of all swarms and of one. Default 10,000 and 64; more are refused. */
   readonly maxParked?: number;
   readonly maxParkedPerSwarm?: number;
@@ -60,22 +70,29 @@ const none: NextAnswer = { task: null };
 type Waiting = WaitingCaller<NextAnswer>;
 
 export class NextTask {
-  readonly swarms = new SwarmsKnown();
+  readonly swarms = new SwarmIndex();
   readonly semaphores = new SemaphoresKnown();
   readonly #options: NextTaskOptions;
-  readonly #tasks = new AvailableTasks();
+  readonly #fleet: FleetKnown;
+  readonly #tasks: AvailableTasks;
+  readonly #funds: Funds;
+  readonly #kept: KeptTasks;
   readonly #attempts: ClaimAttempts;
   readonly #parked: ParkedCallers<Waiting>;
   readonly #rounds: WakeRounds<Waiting>;
   readonly #firstTries: FirstTries;
   readonly #delayed = new Delayed();
   #stopped = false;
+  #wasPaused = false;
   #wakeups = 0;
 
   constructor(options: NextTaskOptions) {
     this.#options = options;
-    const { claim, minCapabilityMatch, random = Math.random } = options;
+    const { claim, minCapabilityMatch, random = Math.random, fleet = new FleetKnown(), clock = systemClock } = options;
+    this.#fleet = fleet;
+    this.#tasks = new AvailableTasks(clock);
     const [tasks, swarms, semaphores, delayed] = [this.#tasks, this.swarms, this.semaphores, this.#delayed];
+    this.#funds = new Funds({ fleet, now: () => clock.now(), delayed, onMore: () => this.#offerPriced() });
     this.#attempts = new ClaimAttempts({
       claim,
       minCapabilityMatch,
@@ -83,6 +100,8 @@ export class NextTask {
       tasks,
       swarms,
       semaphores,
+      fleet,
+      funds: this.#funds,
       delayed,
       onFree: (profile) => this.#rounds.offer(profile),
       onSwarm: (swarmId, mayHaveMore) => this.#swarmMoved(swarmId, mayHaveMore),
@@ -105,12 +124,14 @@ export class NextTask {
         void this.#serve(caller, task);
       },
     });
+    const onOpen = (profile: TaskProfile) => this.#rounds.offer(profile);
+    this.#kept = new KeptTasks({ tasks, delayed, clock, onOpen });
     this.#firstTries = new FirstTries({
       tasks,
       delayed,
       random,
       patienceMs: () => this.#attempts.patienceMs,
-      onOver: (profile) => this.#rounds.offer(profile),
+      onOver: onOpen,
     });
   }
 
@@ -119,6 +140,7 @@ export class NextTask {
     const { kind } = stored.record;
     if (kind === 'task') this.#applyTask(stored, own);
     else if (kind === 'swarm') this.#applySwarm(stored);
+    else if (kind === 'fleet') this.#fleetMoved();
     else if (kind === 'semaphore') {
       const freed = this.semaphores.apply(stored);
       if (freed !== undefined) this.#attempts.placeFreed(freed);
@@ -140,6 +162,11 @@ export class NextTask {
       caller.stopWaiting();
       this.#parked.discharge(caller);
     }
+  }
+
+  /** Rules that hold for everyone have changed: whoever waits may have what was not for it before. */
+  reconsider(): void {
+    for (const swarmId of this.#parked.swarmIds()) this.#swarmMoved(swarmId, true);
   }
 
   /** The swarms that have callers who wait now. */
@@ -225,8 +252,22 @@ export class NextTask {
     const task = this.#tasks.apply(stored, own);
     if (!task) {
       if (own) this.#firstTries.isOurs(stored.record.id, stored.revision);
+    } else if (task.kept_until !== null) {
+      this.#kept.keep(task);
+      this.#rounds.offer(task.profile);
     } else if (own) this.#rounds.offer(task.profile);
     else if (this.#parked.fitting(task.profile)) this.#firstTries.leave(task);
+  }
+
+  #offerPriced(): void {
+    for (const profile of this.#tasks.priced()) this.#rounds.offer(profile);
+  }
+
+  #fleetMoved(): void {
+    const isPaused = this.#fleet.paused !== null;
+    if (isPaused !== this.#wasPaused) this.reconsider();
+    this.#wasPaused = isPaused;
+    this.#funds.fleetChanged();
   }
 
   #applySwarm(stored: StoredRecord): void {
@@ -234,7 +275,7 @@ export class NextTask {
     if (!change) return;
     const { swarm_id, state } = change.after;
     const pauseEnded = this.#attempts.swarmChanged(change.after);
-    this.#swarmMoved(swarm_id, pauseEnded || hasWidened(change));
+    this.#swarmMoved(swarm_id, pauseEnded || hasWidened(change) || this.#funds.hasMore(change));
     if (state.registration === 'registered') return;
     for (const caller of this.#parked.of(swarm_id)) {
       this.#parked.take(caller);

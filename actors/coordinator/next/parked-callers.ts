@@ -6,8 +6,10 @@
  * queue and not each caller. Bounded: beyond `maxCallers`, or `maxPerSwarm` of one swarm, a caller is refused.
  */
 import { FabricError } from '../../../src/errors.ts';
+import type { CapabilitySet } from '../../swarm-index/capability-set.ts';
+import type { KnownSwarm } from '../../swarm-index/known-swarm.ts';
+import type { SwarmIndex } from '../../swarm-index/swarm-index.ts';
 import { type HeapItem, OrderedHeap } from './ordered-heap.ts';
-import type { CapabilitySet, KnownSwarm, SwarmsKnown } from './swarm-facts.ts';
 import type { TaskProfile } from './task-profile.ts';
 import type { TypeFilter } from './type-filter.ts';
 
@@ -49,13 +51,13 @@ interface Queue<C extends Caller> {
 }
 
 export interface ParkedCallersOptions {
-  readonly swarms: SwarmsKnown;
+  readonly swarms: SwarmIndex;
   /** Whether a swarm could claim anything at the moment. */
   readonly isReady: (swarm: KnownSwarm) => boolean;
   /** Whether a swarm that is ready qualifies for tasks of this profile, the capabilities apart. */
   readonly affords: (swarm: KnownSwarm, profile: TaskProfile) => boolean;
   /** Policy, 0 to 1. */
-  readonly minCapabilityMatch: number;
+  readonly minCapabilityMatch: () => number;
   /** Default 10,000. */
   readonly maxCallers?: number | undefined;
   /** Default 64. */
@@ -138,6 +140,7 @@ export class ParkedCallers<C extends Caller> {
 
   /** The caller that a task of this profile is for; undefined when none of those parked fits. */
   fitting(profile: TaskProfile): C | undefined {
+    if (profile.kept_for !== null) return this.#ofKeeper(profile.kept_for, profile);
     const { affords, swarms } = this.#options;
     let best: Line<C> | undefined;
     for (const queue of this.#queues.values()) {
@@ -198,8 +201,17 @@ export class ParkedCallers<C extends Caller> {
     for (const line of seat.lines.values()) line.queue?.lines.moved(line);
   }
 
+  /** Of a task that is kept for one swarm no other is asked. */
+  #ofKeeper(swarmId: string, profile: TaskProfile): C | undefined {
+    const swarm = this.#options.swarms.get(swarmId);
+    if (!swarm || !this.#options.affords(swarm, profile)) return undefined;
+    const lines = [...(this.#seats.get(swarmId)?.lines.values() ?? [])];
+    const fitting = lines.filter(({ queue }) => queue !== undefined && this.#admits(queue, profile));
+    return fitting.sort((a, b) => (isBefore(a, b) ? -1 : 1))[0]?.places[0]?.caller;
+  }
+
   #admits({ types, capabilities }: Queue<C>, { task_type, requires, requires_key }: TaskProfile): boolean {
-    return types.admits(task_type) && capabilities.match(requires, requires_key) >= this.#options.minCapabilityMatch;
+    return types.admits(task_type) && capabilities.match(requires, requires_key) >= this.#options.minCapabilityMatch();
   }
 
   /** Puts the line where it belongs now; nowhere when it is empty or its swarm is not ready. */

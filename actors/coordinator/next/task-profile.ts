@@ -15,6 +15,8 @@ export interface TaskProfile {
   readonly concurrency_limit: number;
   /** US dollars. */
   readonly cost_estimate: number;
+  /** Whose it is to claim for the time being; `nobody` while someone is being chosen, null for anybody's. */
+  readonly kept_for: string | null;
   /** The first of its tasks that is not held; undefined when there is none. */
   readonly first: AvailableTask | undefined;
 }
@@ -26,9 +28,14 @@ export interface AvailableTask {
   /** Of the record that made it available. */
   readonly revision: number;
   readonly profile: TaskProfile;
+  /** Until when it is kept for someone, milliseconds since 1970; null for a task that is anybody's. */
+  readonly kept_until: number | null;
   /** Whether this process made it available. */
   readonly own: boolean;
 }
+
+/** Is no swarm. */
+export const nobody = '';
 
 export interface TaskEntry extends AvailableTask, HeapItem {
   readonly profile: Profile;
@@ -44,6 +51,7 @@ export class Profile implements TaskProfile, HeapItem {
   readonly concurrency_key: string | null;
   readonly concurrency_limit: number;
   readonly cost_estimate: number;
+  readonly kept_for: string | null;
   readonly tasks = new OrderedHeap<TaskEntry>(isBefore);
   /** How many tasks have it, those that are held included. */
   members = 0;
@@ -57,6 +65,7 @@ export class Profile implements TaskProfile, HeapItem {
     this.concurrency_key = content.concurrency_key;
     this.concurrency_limit = content.concurrency_limit;
     this.cost_estimate = content.cost_estimate;
+    this.kept_for = content.kept_for;
   }
 
   get first(): AvailableTask | undefined {

@@ -24,9 +24,12 @@ export class SwarmOperations {
   readonly #store: ActorStore;
   readonly #lanes: Lanes;
   readonly #newId: () => string;
+  readonly #mayRaise: () => boolean;
 
-  constructor(options: { store: ActorStore; lanes: Lanes; newId: () => string }) {
+  /** `mayRaise`: whether policy lets budgets be raised without asking a person. Default: it does. */
+  constructor(options: { store: ActorStore; lanes: Lanes; newId: () => string; mayRaise?: () => boolean }) {
     this.#store = options.store;
+    this.#mayRaise = options.mayRaise ?? (() => true);
     this.#lanes = options.lanes;
     this.#newId = options.newId;
   }
@@ -64,18 +67,27 @@ export class SwarmOperations {
     );
   }
 
-  /** Prepares a swarm that may not have registered yet: grants add up, a budget replaces the one before. */
+  /**
+   * Prepares a swarm that may not have registered yet: grants add up, a budget replaces the one before.
+   * @throws FabricError POLICY_VIOLATION where a person has to approve of the budget
+   */
   async invite(
     by: string,
     swarm_id: string,
     invitation: { grants: string[]; budget_usd?: number | undefined },
   ): Promise<SwarmView> {
     const { grants, budget_usd } = invitation;
-    return await this.#change(by, swarm_id, 'presume', () => ({
-      type: 'INVITE',
-      grants,
-      ...(budget_usd === undefined ? {} : { budget_usd }),
-    }));
+    return await this.#change(by, swarm_id, 'presume', ({ snapshot }) => {
+      const { allocated_usd } = snapshot.context.budget;
+      if (budget_usd !== undefined && budget_usd > allocated_usd && !this.#mayRaise())
+        throw new FabricError(
+          'POLICY_VIOLATION',
+          `policy lets a budget be raised, here from ${allocated_usd} to ${budget_usd} dollars, only when a person approves ` +
+            `of it; leave the budget out, then ask with \`infrafabric governor allocate ${swarm_id} --budget ${budget_usd}\``,
+          { action: 'raise_budget' },
+        );
+      return { type: 'INVITE', grants, ...(budget_usd === undefined ? {} : { budget_usd }) };
+    });
   }
 
   /** Takes every grant away, as when credentials are revoked. A swarm that never came is no error. */

@@ -1,10 +1,9 @@
 /** A swarm as replies show it. */
-
-import { subtractUsd } from '../../../machines/money.ts';
+import { type Budget, remaining } from '../../../machines/budget.ts';
+import type { Pause } from '../../../machines/pause.ts';
 import type { Json } from '../../../machines/record.ts';
 import {
   activeTasks,
-  type SwarmBudget,
   type SwarmContext,
   type SwarmCounters,
   type SwarmState,
@@ -17,6 +16,8 @@ export interface SwarmView {
   liveness: string;
   circuit: string;
   circuit_reasons: string[];
+  circuit_opened_at: number | null;
+  pause: Pause | null;
   /** Declared by the swarm itself. */
   capabilities: string[];
   /** Granted by operators. */
@@ -27,7 +28,7 @@ export interface SwarmView {
   max_concurrent_tasks: number | null;
   /** Slots that are taken, where slots are limited. */
   active_tasks: number;
-  budget: SwarmBudget & { remaining_usd: number };
+  budget: Budget & { remaining_usd: number };
   counters: SwarmCounters;
   metadata: { [key: string]: Json };
   registered_at: number | null;
@@ -39,13 +40,14 @@ export interface SwarmView {
 export function swarmView({ record, revision }: StoredRecord): SwarmView {
   const { registration, liveness, circuit } = record.snapshot.value as unknown as SwarmState;
   const swarm = record.snapshot.context as SwarmContext;
-  const { allocated_usd, reserved_usd, spent_usd } = swarm.budget;
   return {
     swarm_id: record.id,
     registration,
     liveness,
     circuit,
     circuit_reasons: swarm.circuit_reasons,
+    circuit_opened_at: swarm.circuit_opened_at,
+    pause: swarm.pause,
     capabilities: swarm.capabilities,
     grants: swarm.grants,
     cost_per_hour: swarm.cost_per_hour,
@@ -53,7 +55,7 @@ export function swarmView({ record, revision }: StoredRecord): SwarmView {
     reputation: swarm.reputation,
     max_concurrent_tasks: swarm.max_concurrent_tasks,
     active_tasks: activeTasks(swarm),
-    budget: { ...swarm.budget, remaining_usd: subtractUsd(subtractUsd(allocated_usd, reserved_usd), spent_usd) },
+    budget: { ...swarm.budget, remaining_usd: remaining(swarm.budget) },
     counters: swarm.counters,
     metadata: swarm.metadata,
     registered_at: swarm.registered_at,

@@ -11,8 +11,11 @@ import { tokenOf } from '../../../machines/token.ts';
 import { FabricError } from '../../../src/errors.ts';
 import type { ActorStore, PlanView, Proposal, Send } from '../../../src/store/actor-store.ts';
 import type { StoredRecord } from '../../../src/store/record-log.ts';
+import { type FleetFacts, isPaused, reserveOfFleet } from './fleet-plan.ts';
+import type { PaidTurns } from './paid-turns.ts';
 import { acquire, concurrencyLimit, concurrencySemaphore } from './semaphore-plan.ts';
-import { existing, factsOf, isOwned, keyOf, reservationFor, type Task, type TaskPolicy } from './task-plan.ts';
+import { existing, factsOf, isOwned, keyOf, reservationFor, type Task } from './task-plan.ts';
+import type { TaskPolicy } from './task-policy.ts';
 import { type TaskView, taskView } from './task-view.ts';
 
 /** What the tasks that came before brought, by their ids. */
@@ -32,6 +35,9 @@ export type ClaimAnswer =
       readonly owner?: string;
       /** Where not the swarm but the key of the task has no capacity left. */
       readonly concurrency_key?: string;
+      /** Where the task is kept for a swarm that was chosen for it, or, null, while one is being chosen; and until when. */
+      readonly assigned_to?: string | null;
+      readonly until?: number;
     };
 
 /** Refusals of a claim that are answers: the request was right, only the state was not. */
@@ -49,12 +55,22 @@ const mostResultBytes = 4 * 1024 * 1024;
 export class TaskClaims {
   readonly #store: ActorStore;
   readonly #policy: TaskPolicy;
+  readonly #fleet: FleetFacts;
+  readonly #turns: PaidTurns;
   readonly #epoch: number;
 
   /** `epoch` is the number of the log's epoch; tokens grow with it. */
-  constructor(options: { store: ActorStore; policy: TaskPolicy; epoch: number }) {
+  constructor(options: {
+    store: ActorStore;
+    policy: TaskPolicy;
+    fleet: FleetFacts;
+    turns: PaidTurns;
+    epoch: number;
+  }) {
     this.#store = options.store;
     this.#policy = options.policy;
+    this.#fleet = options.fleet;
+    this.#turns = options.turns;
     this.#epoch = options.epoch;
   }
 
@@ -64,15 +80,19 @@ export class TaskClaims {
    */
   async claim(by: string, task_id: string, { fresh = false } = {}): Promise<ClaimAnswer> {
     try {
-      const answer = await this.#store.transact(
-        { by, trace_id: task_id },
-        async (view) => await this.#plan(view, by, task_id, fresh),
-      );
+      const plan = async (view: PlanView) => await this.#plan(view, by, task_id, fresh);
+      const claiming = async () => await this.#store.transact({ by, trace_id: task_id }, plan);
+      const answer = await this.#turns.claiming(by, task_id, claiming);
       return answer.claimed ? await this.#withResults(answer) : answer;
     } catch (error) {
       if (!(error instanceof FabricError && claimAnswers.has(error.code))) throw error;
-      const owner = error.details?.['owner'];
-      return { claimed: false, reason: error.code, ...(typeof owner === 'string' ? { owner } : {}) };
+      const { owner, assigned_to, until } = (error.details ?? {}) as { [field: string]: unknown };
+      return {
+        claimed: false,
+        reason: error.code,
+        ...(typeof owner === 'string' ? { owner } : {}),
+        ...(typeof until === 'number' ? { assigned_to: assigned_to as string | null, until } : {}),
+      };
     }
   }
 
@@ -84,6 +104,7 @@ export class TaskClaims {
         return { answer: { claimed: false, reason: 'TASK_NOT_AVAILABLE', owner: context.owner! } };
       return { answer: claimed(task.last!) };
     }
+    if (await isPaused(view, this.#fleet)) return { answer: { claimed: false, reason: 'CIRCUIT_OPEN' } };
     const sends = await this.#claim(view, by, task);
     const key = context.concurrency_key;
     if (key !== null && stateName(task.snapshot.value) === 'available') {
@@ -100,9 +121,12 @@ export class TaskClaims {
     return { send: sends, answer: ([record]) => claimed(record!) };
   }
 
-  async #claim(view: PlanView, by: string, { ref, snapshot: { context } }: Task): Promise<Send[]> {
+  async #claim(view: PlanView, by: string, task: Task): Promise<Send[]> {
+    const { ref, snapshot } = task;
+    const { context } = snapshot;
     const swarm = await view.get(swarmMachine, by);
     const reservation = reservationFor(context, swarm.snapshot.context);
+    const ofFleet = await reserveOfFleet(view, this.#fleet, { task, swarm_id: by, amount_usd: reservation ?? 0 });
     const { trace_id } = context;
     const claim: Send = {
       machine: taskMachine,
@@ -115,12 +139,13 @@ export class TaskClaims {
         swarm: factsOf(swarm),
         min_capability_match: this.#policy.min_capability_match,
         reserve_usd: reservation,
+        fleet_reserve_usd: ofFleet ? reservation : null,
       },
     };
     if (reservation === null) return [claim];
     const token = tokenOf(this.#epoch, context.ownerships + 1);
     const event = { type: 'RESERVE', key: keyOf(ref.id), token, amount_usd: reservation };
-    return [claim, { machine: swarmMachine, id: by, trace_id, event }];
+    return [claim, { machine: swarmMachine, id: by, trace_id, event }, ...(ofFleet ? [ofFleet] : [])];
   }
 
   async #withResults(answer: ClaimAnswer & { claimed: true }): Promise<ClaimAnswer> {

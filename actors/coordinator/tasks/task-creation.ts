@@ -11,7 +11,8 @@ import { FabricError } from '../../../src/errors.ts';
 import type { ActorStore, PlanView, Proposal, Send } from '../../../src/store/actor-store.ts';
 import { youngestTrimmedMs } from '../../../src/store/streams.ts';
 import { acquire, singletonSemaphore } from './semaphore-plan.ts';
-import { existing, firstTask, type TaskPolicy, withoutUndefined } from './task-plan.ts';
+import { existing, firstTask, withoutUndefined } from './task-plan.ts';
+import type { TaskPolicy } from './task-policy.ts';
 import { type TaskView, taskView } from './task-view.ts';
 
 export type NewTask = { task_id: string; task_type: string } & {
@@ -35,13 +36,17 @@ export class TaskCreation {
    */
   async create(by: string, { task_id, ...content }: NewTask): Promise<TaskView> {
     this.#check(task_id, content);
-    const given = { lease_ms: this.#policy.lease_ms, ...withoutUndefined(content) };
+    const { lease_ms, assign_tasks, assign_timeout_ms } = this.#policy;
+    const assign = content.assign ?? assign_tasks;
+    const given = { lease_ms, ...withoutUndefined(content), ...(assign ? { assign, assign_timeout_ms } : {}) };
     const trace_id = this.#newId();
     return await this.#store.transact({ by, trace_id }, async (view): Promise<Proposal<TaskView>> => {
       const task = await view.presumeAbsent(taskMachine, task_id);
       const asked: CreateTask = { type: 'CREATE', at: view.now, ...given, by, trace_id, open_dependencies: [] };
       if (task.last) {
-        if (sameContent(task.snapshot.context, asked)) return { answer: taskView(task.last) };
+        // Who leaves it to the policy asks for the same again, whatever the policy has become.
+        const same = { ...asked, assign: content.assign ?? task.snapshot.context.assign ?? false };
+        if (sameContent(task.snapshot.context, same)) return { answer: taskView(task.last) };
         throw FabricError.refused(taskMachine.explain(task.snapshot, asked)!);
       }
       const event = { ...asked, ...(await this.#dependencies(view, given.depends_on ?? [])) };

@@ -11,6 +11,7 @@ import { FabricError } from '../../../src/errors.ts';
 import type { PlanView, Send } from '../../../src/store/actor-store.ts';
 import { moot } from '../blockers/blocker-plan.ts';
 import { unlocking } from '../dependencies/unlocking.ts';
+import { type FleetFacts, settleWithFleet } from './fleet-plan.ts';
 import { releaseConcurrency, releaseSingleton } from './semaphore-plan.ts';
 import { isOwned, send, type Task, toOwner } from './task-plan.ts';
 
@@ -21,18 +22,26 @@ export interface Ending {
   readonly event: Send['event'];
   /** What it means for the swarm that owns the task. */
   readonly owner?: Send['event'] | undefined;
+  /** What is settled for it, US dollars; undefined where what is reserved is given back unspent. */
+  readonly cost_usd?: number | undefined;
   /** Ids of the tasks that are known to wait for this one. */
   readonly dependents: readonly string[];
 }
 
 /** @throws FabricError the task's refusal of the event */
-export async function ending(view: PlanView, task: Task, { event, owner, dependents }: Ending): Promise<Send[]> {
+export async function ending(
+  view: PlanView,
+  fleet: FleetFacts,
+  task: Task,
+  { event, owner, cost_usd, dependents }: Ending,
+): Promise<Send[]> {
   // Whether this may happen at all is the task's to say, before anyone else is touched.
   const verdict = decide(taskMachine, task.snapshot, { at: view.now, ...event } as TaskEvent);
   if (!verdict.accepted) throw FabricError.refused(verdict.refusal);
   const sends = [send(task, event)];
   if (isOwned(task)) {
     if (owner) sends.push(toOwner(task, task.snapshot.context.owner!, owner));
+    sends.push(...(await settleWithFleet(view, fleet, task, cost_usd ?? null)));
     sends.push(...(await releaseConcurrency(view, task)));
     if (stateName(task.snapshot.value) === 'blocked') sends.push(...(await moot(view, task)));
   }

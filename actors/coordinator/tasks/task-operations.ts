@@ -3,7 +3,7 @@
  * validated input in, the task as replies show it out, FabricError for everything that is refused.
  */
 
-import { formatRef, operatorId } from '../../../machines/address.ts';
+import { operatorId } from '../../../machines/address.ts';
 import type { Json } from '../../../machines/record.ts';
 import type { SwarmState } from '../../../machines/swarm/context.ts';
 import { swarmMachine } from '../../../machines/swarm/machine.ts';
@@ -11,22 +11,31 @@ import { sameCompletion } from '../../../machines/task/content.ts';
 import type { TaskCost, TaskState } from '../../../machines/task/context.ts';
 import { taskMachine } from '../../../machines/task/machine.ts';
 import { holds } from '../../../machines/task/ownership.ts';
+import { type Clock, systemClock } from '../../../src/clock.ts';
 import { FabricError } from '../../../src/errors.ts';
 import type { ActorStore, Cause, PlanView, Proposal, Send } from '../../../src/store/actor-store.ts';
 import type { Lanes } from '../../../src/store/lanes.ts';
 import type { StoredRecord } from '../../../src/store/record-log.ts';
 import type { LeaseEnd } from '../leases/lease-ends.ts';
+import { losesTasks } from './circuit-returns.ts';
+import type { FleetFacts } from './fleet-plan.ts';
+import { estimatedCost, givenBack } from './owner-money.ts';
+import { PaidTurns } from './paid-turns.ts';
 import { isRepeated } from './repeated.ts';
 import { type ClaimAnswer, TaskClaims } from './task-claims.ts';
 import { type NewTask, TaskCreation } from './task-creation.ts';
 import { type Ending, ending } from './task-ending.ts';
-import { existing, firstTask, isOwned, keyOf, notFound, only, send, type Task, type TaskPolicy } from './task-plan.ts';
+import { existing, firstTask, isOwned, keyOf, notFound, only, send, type Task } from './task-plan.ts';
+import type { TaskPolicy } from './task-policy.ts';
 import { type TaskView, taskView } from './task-view.ts';
 
 export interface TaskOperationsOptions {
   readonly store: ActorStore;
   readonly lanes: Lanes;
   readonly policy: TaskPolicy;
+  readonly fleet: FleetFacts;
+  /** Default: the system's. */
+  readonly clock?: Pick<Clock, 'now'>;
   /** The number of the log's epoch. */
   readonly epoch: number;
   readonly newId: () => string;
@@ -44,12 +53,15 @@ export class TaskOperations {
   readonly #store: ActorStore;
   readonly #creation: TaskCreation;
   readonly #claims: TaskClaims;
+  readonly #turns: PaidTurns;
 
   constructor(options: TaskOperationsOptions) {
     this.#options = options;
     this.#store = options.store;
+    const { store, clock = systemClock } = options;
+    this.#turns = new PaidTurns({ ...options, clock, residents: store.residents });
     this.#creation = new TaskCreation(options);
-    this.#claims = new TaskClaims(options);
+    this.#claims = new TaskClaims({ ...options, turns: this.#turns });
   }
 
   /** As `TaskCreation.create`. */
@@ -103,7 +115,8 @@ export class TaskOperations {
   }
 
   /**
-   * Completes a task and settles its cost in the same commit; the same completion again returns the task.
+   * Completes a task and settles its cost in the same commit: the one that the owner tells, or else, where money was
+   * reserved, the estimate. The same completion again returns the task.
    * @throws FabricError as `start`
    */
   async complete(
@@ -121,10 +134,13 @@ export class TaskOperations {
     return await this.#byOwner(by, task_id, (task, view) => {
       const { value, context } = task.snapshot;
       if (sameCompletion(value as TaskState, context, { ...event, at: view.now })) return 'repeated';
-      const cost_usd = completion.cost?.cost_usd ?? context.reserved_usd ?? 0;
+      const cost = completion.cost ?? estimatedCost(context);
+      const cost_usd = cost?.cost_usd ?? 0;
+      const reserved = context.reserved_usd !== null;
       return {
-        event,
-        owner: { type: 'SUCCESS', key: keyOf(task_id), cost_usd, reserved: context.reserved_usd !== null },
+        event: cost ? { ...event, cost } : event,
+        owner: { type: 'SUCCESS', key: keyOf(task_id), cost_usd, reserved, half_life_ms: this.#halfLifeMs },
+        cost_usd,
       };
     });
   }
@@ -172,7 +188,8 @@ export class TaskOperations {
     let task: Task = await view.get(taskMachine, task_id);
     // Left out of a commit, so nothing else would notice that this was not the last record.
     if (runs(task)) task = await view.confirm(taskMachine, task_id);
-    return runs(task) ? [] : await ending(view, task, { event, owner: this.#failure(task), dependents: [] });
+    if (runs(task)) return [];
+    return await ending(view, this.#options.fleet, task, { event, owner: this.#failure(task), dependents: [] });
   }
 
   /** The owner is gone: its task goes back, or has failed. What the owner no longer has is not an error. */
@@ -183,6 +200,21 @@ export class TaskOperations {
       const swarm = (await view.confirm(swarmMachine, owner)).snapshot.value as SwarmState;
       const isThere = swarm.registration === 'registered' && swarm.liveness === 'online';
       return isThere ? 'repeated' : { event: { type: 'OWNER_LOST', owner, reason }, owner: givenBack(task) };
+    });
+  }
+
+  /**
+   * The circuit of the owner is open: its task goes back, and the attempt with it. Not where policy lets it keep its
+   * tasks, nor for a pause that lets the swarm finish what it has. Says whether the task went back.
+   */
+  async circuitOpened(task_id: string, owner: string): Promise<boolean> {
+    return await this.#ofTime(task_id, async (task, view) => {
+      if (this.#options.policy.open_circuit_tasks !== 'return') return 'repeated';
+      if (!isOwned(task) || task.snapshot.context.owner !== owner) return 'repeated';
+      // Of a circuit that was reset a moment ago nobody loses anything.
+      const swarm = await view.confirm(swarmMachine, owner);
+      if (!losesTasks(swarm.snapshot.context)) return 'repeated';
+      return { event: { type: 'OWNER_LOST', owner, reason: 'circuit_open' }, owner: givenBack(task) };
     });
   }
 
@@ -198,7 +230,12 @@ export class TaskOperations {
   #failure(task: Task): Change['owner'] {
     const reserved = task.snapshot.context.reserved_usd !== null;
     const threshold = this.#options.policy.circuit_breaker_failure_threshold;
-    return { type: 'FAILURE', key: keyOf(task.ref.id), cost_usd: 0, reserved, threshold };
+    const half_life_ms = this.#halfLifeMs;
+    return { type: 'FAILURE', key: keyOf(task.ref.id), cost_usd: 0, reserved, threshold, half_life_ms };
+  }
+
+  get #halfLifeMs(): number | null {
+    return this.#options.policy.reputation_half_life_ms;
   }
 
   /** One owner's changes take turns: they write the same record of the swarm. */
@@ -207,8 +244,11 @@ export class TaskOperations {
     task_id: string,
     decide: (task: Task, view: PlanView) => Change | 'repeated',
   ): Promise<TaskView> {
-    const lane = formatRef({ kind: swarmMachine.kind, id: by });
-    return await this.#options.lanes.run(lane, async () => await this.#end({ by, trace_id: task_id }, task_id, decide));
+    return await this.#turns.ending(
+      by,
+      task_id,
+      async () => await this.#end({ by, trace_id: task_id }, task_id, decide),
+    );
   }
 
   /** What nobody asked for; says whether anything changed. */
@@ -236,7 +276,7 @@ export class TaskOperations {
       const change = await decide(task, view);
       if (change === 'repeated') return { answer: taskView(task.last!) };
       const dependents = tries++ < patience ? this.#options.dependentsOf(task_id) : [];
-      return { send: await ending(view, task, { ...change, dependents }), answer: firstTask };
+      return { send: await ending(view, this.#options.fleet, task, { ...change, dependents }), answer: firstTask };
     };
     try {
       return await this.#store.transact(cause, plan);
@@ -248,10 +288,4 @@ export class TaskOperations {
       return await this.#store.transact(cause, plan);
     }
   }
-}
-
-/** What a claim reserved goes back to the swarm. */
-function givenBack(task: Task): Change['owner'] {
-  if (!isOwned(task) || task.snapshot.context.reserved_usd === null) return undefined;
-  return { type: 'UNRESERVE', key: keyOf(task.ref.id) };
 }

@@ -14,19 +14,6 @@ import { type TaskView, taskView } from './task-view.ts';
 
 export type Task = ActorState<TaskContext>;
 
-export interface TaskPolicy {
-  /** The share of required capabilities that a swarm must have, 0 to 1. */
-  readonly min_capability_match: number;
-  /** Failures in a row that open a swarm's circuit. */
-  readonly circuit_breaker_failure_threshold: number;
-  /** The lease of a task that asks for none of its own, milliseconds. */
-  readonly lease_ms: number;
-  /** US dollars; a task estimated above it is refused at creation. */
-  readonly max_cost_per_task: number;
-  /** How long a task that has ended stays in the log, milliseconds; and `youngestTrimmedMs` at least. */
-  readonly archive_after_ms: number;
-}
-
 type Given<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 
 export function withoutUndefined<T extends object>(fields: T): Given<T> {

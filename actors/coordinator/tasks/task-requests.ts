@@ -48,6 +48,7 @@ export const newTaskFields = {
   concurrency_key: key.optional(),
   concurrency_limit: positive('a number of tasks from 1 to 1,000', 1_000).optional(),
   singleton_key: key.optional(),
+  assign: z.boolean({ error: 'must be true or false' }).optional(),
 };
 
 /** A parked caller is alive for so long without saying so, milliseconds. */

@@ -22,6 +22,14 @@ export interface TaskView {
   concurrency_limit: number | null;
   singleton_key: string | null;
   blocker_id: string | null;
+  /** Whether the governor looks for a swarm for it. */
+  assign: boolean;
+  /** Whose it is to claim, until when, who was asked, and why; null for a task that is anybody's. */
+  assignment: TaskContext['assignment'];
+  /** Dollars that a claim reserves. */
+  cost_estimate: number | null;
+  /** What it has cost; `estimated` where nobody said so. */
+  cost: TaskContext['cost'];
   attempt: number;
   max_attempts: number;
   lease_ms: number;
@@ -59,6 +67,10 @@ export function taskView({ record, revision }: StoredRecord): TaskView {
     concurrency_limit: task.concurrency_limit,
     singleton_key: task.singleton_key,
     blocker_id: task.blocker_id,
+    assign: task.assign ?? false,
+    assignment: task.assignment ?? null,
+    cost_estimate: task.cost_estimate,
+    cost: task.cost,
     attempt: task.attempt,
     max_attempts: task.max_attempts,
     lease_ms: task.lease_ms,
