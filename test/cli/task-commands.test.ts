@@ -182,10 +182,10 @@ describe('blockers', () => {
 
     const blocker = await fabric.json<Record<string, unknown>>('blocker', 'show', blocker_id);
     expect(blocker).toMatchObject({ blocker_id, task_id: 'stuck', reported_by: 'hazel', severity: 'high' });
-    expect(blocker).toMatchObject({ type: 'access', state: 'reported', resolution: null });
-    expect(await fabric.json('blocker', 'list', '--state', 'reported')).toEqual({ blockers: [blocker], cursor: null });
+    expect(blocker).toMatchObject({ type: 'access', state: 'escalated', resolution: null });
+    expect(await fabric.json('blocker', 'list', '--state', 'escalated')).toEqual({ blockers: [blocker], cursor: null });
     const { stdout } = await fabric.run('blocker', 'list');
-    expect(stdout).toContain(`${blocker_id}  reported  high      access  stuck  hazel`);
+    expect(stdout).toContain(`${blocker_id}  escalated  high      access  stuck  hazel`);
     expect((await fabric.run('task', 'list', '--state', 'blocked')).stdout).toContain(`blocked by ${blocker_id}`);
     expect((await fabric.run('task', 'explain', 'stuck')).stdout).toMatch(
       new RegExp(`^stuck is blocked; owned by hazel; blocked by ${blocker_id}\n`),
@@ -204,12 +204,38 @@ describe('blockers', () => {
       state: 'claimed',
       owner: 'hazel',
     });
-    expect(await fabric.json('blocker', 'list', '--state', 'reported')).toEqual({ blockers: [], cursor: null });
+    expect(await fabric.json('blocker', 'list', '--state', 'escalated')).toEqual({ blockers: [], cursor: null });
     await client.request('task', 'complete', { task_id: 'stuck', token });
     await close();
     expect((await fabric.run('blocker', 'resolve', blocker_id, '--resolution', 'other')).code).toBe(1);
     expect((await fabric.run('blocker', 'show', 'unknown')).code).toBe(1);
     expect((await fabric.run('blocker', 'list', '--state', 'open')).code).toBe(2);
     expect((await fabric.run('blocker', 'resolve', blocker_id)).code).toBe(2);
+  });
+
+  it('draw helpers, who join or decline, and are shown with what they were chosen by', async () => {
+    const helpers = await Promise.all(['jade', 'kelp'].map(async (id) => await joinAs(fabric, id)));
+    for (const [i, { client }] of helpers.entries())
+      await client.request('swarm', 'register', { capabilities: ['ops:cli'], cost_per_hour: i + 1 });
+    const { client, close } = await joinAs(fabric, 'lynx');
+    await client.request('swarm', 'register', { capabilities: [], cost_per_hour: 0 });
+    const report = {
+      type: 'access',
+      description: 'the door is shut',
+      severity: 'low',
+      required_capabilities: ['ops:cli'],
+    };
+    const { blocker_id } = await client.request<{ blocker_id: string }>('blocker', 'report', report);
+    expect((await fabric.run('blocker', 'list')).stdout).toContain('jade (invited), kelp (invited)');
+
+    const declined = await fabric.json('blocker', 'decline', blocker_id, '--reason', 'busy', '--swarm', 'jade');
+    expect(declined).toMatchObject({ helpers: [{ answer: 'declined', reason: 'busy' }, { answer: 'invited' }] });
+    expect(await fabric.json('blocker', 'join', blocker_id, '--swarm', 'kelp')).toMatchObject({ state: 'helping' });
+    const { stdout } = await fabric.run('blocker', 'show', blocker_id);
+    expect(stdout).toMatch(/\nkelp +joined .* 1 +0\.25 +0\.5 +2/);
+    expect(stdout).toMatch(/\njade +declined .* busy/);
+    expect((await fabric.run('blocker', 'join', blocker_id, '--swarm', 'lynx')).code).toBe(1);
+    expect((await fabric.run('blocker', 'join', blocker_id)).code).toBe(1);
+    await Promise.all([close(), ...helpers.map(async (helper) => await helper.close())]);
   });
 });

@@ -13,10 +13,12 @@ import type { Notice, NoticeType } from '../../../src/store/mailbox-message.ts';
 import type { StoredRecord } from '../../../src/store/record-log.ts';
 import type { AddressedNotice } from '../mailboxes/notices.ts';
 import { send } from '../tasks/task-plan.ts';
-import { reportedNotice, resolvedNotices } from './blocker-notices.ts';
-import { type Blocker, isResolved, mootedBy, toBlocker } from './blocker-plan.ts';
+import { helpNotices, joinedNotice, reportedNotice, resolvedNotices } from './blocker-notices.ts';
+import { type Blocker, isResolved, mootedBy, notFound, toBlocker } from './blocker-plan.ts';
 import { type BlockerReport, planBlock, planReport, type ReportOutcome } from './blocker-reporting.ts';
 import { type BlockerView, blockerView } from './blocker-view.ts';
+import { planDecline, planJoin } from './helper-answers.ts';
+import type { HelperSource } from './helper-choice.ts';
 import { OpenReports } from './open-reports.ts';
 
 export interface Reported {
@@ -33,6 +35,8 @@ export interface BlockerOperationsOptions {
   readonly lanes: Lanes;
   readonly newId: () => string;
   readonly notify: Notify;
+  /** Where those come from who are asked for help. */
+  readonly helpers: HelperSource;
 }
 
 export class BlockerOperations {
@@ -40,6 +44,7 @@ export class BlockerOperations {
   readonly #lanes: Lanes;
   readonly #newId: () => string;
   readonly #notify: Notify;
+  readonly #helpers: HelperSource;
   readonly #reports = new OpenReports();
 
   constructor(options: BlockerOperationsOptions) {
@@ -47,6 +52,7 @@ export class BlockerOperations {
     this.#lanes = options.lanes;
     this.#newId = options.newId;
     this.#notify = options.notify;
+    this.#helpers = options.helpers;
   }
 
   /** Takes in a record, from the log or from a commit of this process; in any order, also twice. */
@@ -60,25 +66,48 @@ export class BlockerOperations {
   }
 
   /**
-   * Reports what keeps the caller from going on; its task, where one is named, is blocked until it is resolved. The same
-   * report again, while that blocker is open, returns it.
+   * Reports what keeps the caller from going on; its task, where one is named, is blocked until it is resolved. The swarms
+   * that can help best are asked in the same commit; where none can, a person is. The same report again, while that
+   * blocker is open, returns it.
    * @throws FabricError TASK_NOT_FOUND, NOT_OWNER, STALE_TOKEN, TASK_NOT_AVAILABLE
    */
   async report(by: string, report: BlockerReport): Promise<Reported> {
     const { task_id, trace = this.#newId() } = report;
-    const reporting = { by, report, blocker_id: this.#newId() };
+    const reporting = { by, report, blocker_id: this.#newId(), helpers: this.#helpers };
     const plan = async (view: PlanView): Promise<Proposal<ReportOutcome>> =>
       task_id === undefined
         ? await planReport(view, reporting, trace, this.#reports.find(by, report))
         : await planBlock(view, { ...reporting, report: { ...report, task_id } });
     // In turns, so that of reports that come twice at once the second finds the first.
-    const { stored, orchestrator } = await this.#lanes.run(
+    const { stored, orchestrator, now } = await this.#lanes.run(
       `blocker-reports:${by}`,
       async () => await this.#store.transact({ by, trace_id: trace }, plan),
     );
     this.#tell([reportedNotice(stored, orchestrator)]);
+    for (const { to, notice } of helpNotices(stored, now)) this.#notify(to, 'help', notice);
     const { helpers } = stored.record.snapshot.context as BlockerContext;
     return { blocker_id: stored.record.id, helpers: helpers.map(({ swarm_id }) => swarm_id) };
+  }
+
+  /**
+   * The caller, who was asked, helps from now on; the same again returns the blocker. Who kept silent may still join.
+   * @throws FabricError TARGET_NOT_FOUND; UNAUTHORIZED when it was not asked; CONFLICT when the blocker is resolved;
+   *   POLICY_VIOLATION when as many help as may
+   */
+  async join(by: string, blocker_id: string): Promise<BlockerView> {
+    const plan = async (view: PlanView) => await planJoin(view, by, blocker_id, this.#helpers);
+    const stored = await this.#store.transact({ by, trace_id: blocker_id }, plan);
+    this.#tell([joinedNotice(stored, by)]);
+    return blockerView(stored);
+  }
+
+  /**
+   * The caller, who was asked, does not help, or no longer; the same again returns the blocker.
+   * @throws FabricError TARGET_NOT_FOUND; UNAUTHORIZED when it was not asked; CONFLICT when the blocker is resolved
+   */
+  async decline(by: string, blocker_id: string, reason?: string): Promise<BlockerView> {
+    const plan = async (view: PlanView) => await planDecline(view, by, blocker_id, reason ?? null);
+    return blockerView(await this.#store.transact({ by, trace_id: blocker_id }, plan));
   }
 
   /**
@@ -124,8 +153,4 @@ export class BlockerOperations {
   #tell(notices: readonly AddressedNotice[]): void {
     for (const { to, notice } of notices) this.#notify(to, to === operatorId ? 'escalation' : 'control', notice);
   }
-}
-
-function notFound(blocker_id: string): FabricError {
-  return new FabricError('TARGET_NOT_FOUND', `there is no blocker ${blocker_id}; blocker.list shows those there are`);
 }

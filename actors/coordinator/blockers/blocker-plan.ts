@@ -1,6 +1,7 @@
 /** What the plans of other operations do about blockers, and the blocker as all of them read it. */
 import type { BlockerContext } from '../../../machines/blocker/context.ts';
 import { blockerMachine } from '../../../machines/blocker/machine.ts';
+import { FabricError } from '../../../src/errors.ts';
 import type { PlanView, Send } from '../../../src/store/actor-store.ts';
 import type { ActorState } from '../../../src/store/reading.ts';
 import type { Task } from '../tasks/task-plan.ts';
@@ -29,4 +30,8 @@ export async function moot(view: PlanView, task: Task, why = 'its ownership has 
   if (!blocker.last || isResolved(blocker)) return [];
   const resolution = `the task is no longer blocked: ${why}`;
   return [toBlocker(blocker, { type: 'RESOLVE', by: mootedBy, resolution })];
+}
+
+export function notFound(blocker_id: string): FabricError {
+  return new FabricError('TARGET_NOT_FOUND', `there is no blocker ${blocker_id}; blocker.list shows those there are`);
 }

@@ -10,6 +10,7 @@ import type { StoredRecord } from '../../../src/store/record-log.ts';
 import { existing, send } from '../tasks/task-plan.ts';
 import { orchestratorOf } from './blocker-notices.ts';
 import { isResolved } from './blocker-plan.ts';
+import { firstHelp, type HelpEvent, type HelperSource } from './helper-choice.ts';
 
 export interface BlockerReport {
   readonly task_id?: string | undefined;
@@ -27,6 +28,8 @@ export interface BlockerReport {
 export interface ReportOutcome {
   readonly stored: StoredRecord;
   readonly orchestrator: string;
+  /** The time of the decision, milliseconds since 1970. */
+  readonly now: number;
 }
 
 interface Reporting<Report extends BlockerReport = BlockerReport> {
@@ -34,12 +37,14 @@ interface Reporting<Report extends BlockerReport = BlockerReport> {
   readonly report: Report;
   /** The id of the blocker, if there is not one that says the same. */
   readonly blocker_id: string;
+  /** Where those come from who are asked for help, in the commit of the report. */
+  readonly helpers: HelperSource;
 }
 
 /** @throws FabricError TASK_NOT_FOUND, NOT_OWNER, STALE_TOKEN, TASK_NOT_AVAILABLE */
 export async function planBlock(
   view: PlanView,
-  { by, report, blocker_id }: Reporting<BlockerReport & { readonly task_id: string }>,
+  { by, report, blocker_id, helpers }: Reporting<BlockerReport & { readonly task_id: string }>,
 ): Promise<Proposal<ReportOutcome>> {
   const task = await existing(view, report.task_id);
   const { context } = task.snapshot;
@@ -47,41 +52,48 @@ export async function planBlock(
   const token = report.token ?? context.token;
   if (context.blocker_id !== null && token === context.token) {
     const same = await openBlocker(view, context.blocker_id, by, report);
-    if (same) return { answer: { stored: same, orchestrator } };
+    if (same) return { answer: { stored: same, orchestrator, now: view.now } };
   }
   const block = { type: 'BLOCK', by, token, blocker_id };
   // Whether the caller may block the task is the task's to say, before anything is reported.
   const refusal = taskMachine.explain(task.snapshot, { ...block, at: view.now } as TaskEvent);
   if (refusal) throw FabricError.refused(refusal);
-  const content = { ...contentOf(report), task_id: report.task_id, token };
+  const content = { by, ...contentOf(report), task_id: report.task_id, token, trace_id: context.trace_id };
+  const reported = reporting(blocker_id, content, firstHelp(by, report, helpers, view.now));
   return {
-    send: [reporting(blocker_id, { by, ...content, trace_id: context.trace_id }), send(task, block)],
-    answer: ([reported]) => ({ stored: reported!, orchestrator }),
+    send: [...reported, send(task, block)],
+    answer: (committed) => ({ stored: committed[reported.length - 1]!, orchestrator, now: view.now }),
   };
 }
 
 /** `known` is a blocker that may have come of the same report. */
 export async function planReport(
   view: PlanView,
-  { by, report, blocker_id }: Reporting,
+  { by, report, blocker_id, helpers }: Reporting,
   trace_id: string,
   known: string | undefined,
 ): Promise<Proposal<ReportOutcome>> {
   const orchestrator = orchestratorOf(undefined, by);
   const same = known === undefined ? undefined : await openBlocker(view, known, by, report);
-  if (same) return { answer: { stored: same, orchestrator } };
-  return {
-    send: [reporting(blocker_id, { by, ...contentOf(report), task_id: null, token: null, trace_id })],
-    answer: ([reported]) => ({ stored: reported!, orchestrator }),
-  };
+  if (same) return { answer: { stored: same, orchestrator, now: view.now } };
+  const content = { by, ...contentOf(report), task_id: null, token: null, trace_id };
+  const reported = reporting(blocker_id, content, firstHelp(by, report, helpers, view.now));
+  return { send: reported, answer: (committed) => ({ stored: committed.at(-1)!, orchestrator, now: view.now }) };
 }
 
 function contentOf({ type, description, severity, required_capabilities }: BlockerReport) {
   return { blocker_type: type, description, severity, required_capabilities };
 }
 
-function reporting(id: string, event: { readonly trace_id: string; readonly [field: string]: unknown }): Send {
-  return { machine: blockerMachine, id, trace_id: event.trace_id, event: { type: 'REPORT', ...event } };
+/** The report, and right after it who is asked for help. */
+function reporting(
+  id: string,
+  report: { readonly trace_id: string; readonly [field: string]: unknown },
+  help: readonly HelpEvent[],
+): Send[] {
+  const { trace_id } = report;
+  const events: Send['event'][] = [{ type: 'REPORT', ...report }, ...help.map((event) => ({ ...event }))];
+  return events.map((event) => ({ machine: blockerMachine, id, trace_id, event }));
 }
 
 /** The last record of a blocker that is open and says what is reported; undefined when there is none. */

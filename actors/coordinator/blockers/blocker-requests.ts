@@ -34,6 +34,14 @@ export function blockerRequests(blockers: BlockerOperations, lists: BlockerLists
       { blocker_id: blockerId, resolution: sentence },
       async ({ caller, body }) => await blockers.resolve(caller, body.blocker_id, body.resolution),
     ),
+    join: operation(
+      { blocker_id: blockerId },
+      async ({ caller, body }) => await blockers.join(caller, body.blocker_id),
+    ),
+    decline: operation(
+      { blocker_id: blockerId, reason: sentence.optional() },
+      async ({ caller, body }) => await blockers.decline(caller, body.blocker_id, body.reason),
+    ),
     get: operation({ blocker_id: blockerId }, async ({ body }) => await blockers.get(body.blocker_id)),
     list: operation(
       {

@@ -1,4 +1,4 @@
-/** `infrafabric blocker list|show|resolve`: what swarms are stuck on, and the way on, through the requests `blocker.*`. */
+/** `infrafabric blocker list|show|join|decline|resolve`: what swarms are stuck on, and the way on: the requests `blocker.*`. */
 import type { BlockerView } from '../../../actors/coordinator/blockers/blocker-view.ts';
 import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
@@ -6,6 +6,8 @@ import { given, numberOf, textOf } from '../option-values.ts';
 import { exitCodes, type Output } from '../output.ts';
 import type { CommandRun } from '../program.ts';
 import { formatTime } from '../table.ts';
+
+type Helper = BlockerView['helpers'][number];
 
 export const list: CommandRun = async (context, _, options) => {
   const { out } = context;
@@ -27,7 +29,7 @@ export const list: CommandRun = async (context, _, options) => {
     type: blocker.type,
     task: blocker.task_id,
     reporter: blocker.reported_by,
-    helpers: blocker.helpers.map(({ swarm_id }) => swarm_id).join(', '),
+    helpers: blocker.helpers.map(answered).join(', '),
     reported: formatTime(blocker.reported_at),
     description: blocker.description,
   }));
@@ -62,20 +64,65 @@ export const show: CommandRun = async (context, [blocker_id]) => {
   return exitCodes.done;
 };
 
-export const resolve: CommandRun = async (context, [blocker_id], options) => {
-  const body = given({ blocker_id, resolution: textOf(options, '--resolution') });
+export const resolve: CommandRun = async (context, [blocker_id], options) =>
+  await change(context, 'resolve', { blocker_id, resolution: textOf(options, '--resolution') }, options);
+
+export const join: CommandRun = async (context, [blocker_id], options) =>
+  await change(context, 'join', { blocker_id }, options);
+
+export const decline: CommandRun = async (context, [blocker_id], options) =>
+  await change(context, 'decline', { blocker_id, reason: textOf(options, '--reason') }, options);
+
+async function change(
+  context: Parameters<CommandRun>[0],
+  op: string,
+  fields: Record<string, string | undefined>,
+  options: Parameters<CommandRun>[2],
+): ReturnType<CommandRun> {
   const swarm = textOf(options, '--swarm');
-  showBlocker(
-    context.out,
-    await withFabric(context, async ({ client }) => await client.request<BlockerView>('blocker', 'resolve', body), {
-      swarm,
-    }),
+  const blocker = await withFabric(
+    context,
+    async ({ client }) => await client.request<BlockerView>('blocker', op, given(fields)),
+    { swarm },
   );
+  showBlocker(context.out, blocker);
   return exitCodes.done;
-};
+}
+
+function answered({ swarm_id, answer }: Helper): string {
+  return `${swarm_id} (${answer})`;
+}
 
 function showBlocker(out: Output, blocker: BlockerView): void {
   out.data(blocker);
-  const helpers = blocker.helpers.map(({ swarm_id, answer }) => `${swarm_id} (${answer})`);
-  factTable(out, { ...blocker, helpers });
+  const { helpers, ...facts } = blocker;
+  factTable(out, { ...facts, helpers: helpers.map(answered) });
+  if (helpers.length === 0) return;
+  const rows = helpers.map(({ swarm_id, answer, at, answer_by, reason, why }) => ({
+    helper: swarm_id,
+    answer,
+    since: formatTime(at),
+    answer_by: answer === 'invited' && answer_by !== null ? formatTime(answer_by) : null,
+    match: why?.match_score ?? null,
+    score: why?.combined_score ?? null,
+    reputation: why?.reputation ?? null,
+    cost_per_hour: why?.cost_per_hour ?? null,
+    reason,
+  }));
+  const columns = [
+    'helper',
+    'answer',
+    'since',
+    'answer_by',
+    'match',
+    'score',
+    'reputation',
+    'cost_per_hour',
+    'reason',
+  ] as const;
+  out.table(
+    columns.map((key) => ({ key })),
+    rows,
+    'no helpers',
+  );
 }
