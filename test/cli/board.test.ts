@@ -77,6 +77,16 @@ describe('a board', () => {
     ]);
   });
 
+  it('says of each task whether it is assigned', () => {
+    const { tasks } = parse(
+      'tasks:\n  - {task_id: a, task_type: build, assign: true}\n  - {task_id: b, task_type: build}',
+    );
+    expect(tasks.map(({ assign }) => assign)).toEqual([true, undefined]);
+    expect(findings('- {task_id: a, task_type: build, assign: best}')).toContain(
+      'board.yaml:1: assign: must be true or false',
+    );
+  });
+
   it('is refused for a cycle, which is shown with its line', () => {
     const text = findings(
       '- {task_id: a, task_type: x, depends_on: [b]}\n- task_id: b\n  task_type: x\n  depends_on:\n    - a\n',

@@ -31,6 +31,7 @@ export const create: CommandRun = async (context, [task_id], options) => {
     concurrency_key: textOf(options, '--concurrency-key'),
     concurrency_limit: numberOf(options, '--concurrency-limit'),
     singleton_key: textOf(options, '--singleton-key'),
+    assign: options['assign'] === true ? true : undefined,
   });
   const swarm = textOf(options, '--swarm');
   showTask(
@@ -170,12 +171,16 @@ export const cancel: CommandRun = async (context, [task_id], options) => {
   return exitCodes.done;
 };
 
-function reasonsOf(state: string, { dependencies, owner, holders, ...rest }: WaitingFor): string[] {
+function reasonsOf(state: string, waiting: WaitingFor): string[] {
+  const { dependencies, owner, holders, assigned_to, assigned_until, ...rest } = waiting;
   const why = whyWaiting({ state, open_dependencies: dependencies, ...rest });
   return [
     ...(owner === undefined ? [] : [`owned by ${owner}`]),
     ...(why === undefined ? [] : [why]),
     ...(holders === undefined ? [] : [`those are ${holders.join(', ')}`]),
+    ...(assigned_until === undefined
+      ? []
+      : [`kept for ${assigned_to ?? 'a swarm that is being chosen'} until ${new Date(assigned_until).toISOString()}`]),
   ];
 }
 
