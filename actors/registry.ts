@@ -7,6 +7,10 @@ const services: Readonly<Record<string, () => Promise<StartService>>> = {
     const { Coordinator } = await import('./coordinator/coordinator.ts');
     return async (context) => await Coordinator.start(context);
   },
+  governor: async () => {
+    const { Governor } = await import('./governor/governor.ts');
+    return async (context) => await Governor.start(context);
+  },
   witness: async () => {
     const { Witness } = await import('./witness/witness.ts');
     return async (context) => await Witness.start(context);

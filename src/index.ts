@@ -19,12 +19,23 @@
  * Whatever is not exported here may change in any version.
  */
 export { type Code, type CodeMeaning, codes } from '../machines/codes.ts';
+export {
+  type Candidate,
+  type Judgement,
+  judge,
+  type MatchFactors,
+  type MatchRequest,
+  type MatchRule,
+  type MatchRules,
+} from '../machines/governance/matching.ts';
 export type { Json } from '../machines/record.ts';
 export { FabricClient } from './bus/client.ts';
 export { FabricError } from './errors.ts';
 export type { Work } from './sdk/attempt.ts';
+export { answerHelp, type HelpAnswer, type HelpRequest, helpRequestOf } from './sdk/help.ts';
 export { type JoinOptions, join, type Membership } from './sdk/join.ts';
 export { type MailboxOptions, readMailbox } from './sdk/mailbox.ts';
+export { rankSwarms } from './sdk/rank-swarms.ts';
 export type { ClaimAnswer, DependencyResults, NextAnswer, OwnedTask, Task } from './sdk/task.ts';
 export { type Registration, runWorker, type WorkerEvent, type WorkerOptions } from './sdk/worker.ts';
 export type { MailboxMessage } from './store/mailbox-message.ts';

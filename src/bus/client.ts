@@ -1,7 +1,8 @@
 /**
  * Requests to services, as any client makes them. A request that met no service, or whose answer was lost, is sent again
- * until its time is up: the fabric's operations are idempotent by content. The one that is not, `task.next`, is sent again
- * only when no service has seen it; whoever does not get its answer has to find out what became of it.
+ * until its time is up: the fabric's operations are idempotent by content. The two that are not, `task.next` and
+ * `governor.track_cost`, are sent again only when no service has seen them; whoever does not get the answer has to find
+ * out what became of it.
  */
 import { headers, type NatsConnection } from '@nats-io/nats-core';
 import { type Backoff, backOff } from '../backoff.ts';
@@ -36,8 +37,8 @@ type Reply =
 const betweenTries: Backoff = { first: 20, max: 500 };
 /** Codes of the fabric after which the same request is sent again by itself. */
 const transient: ReadonlySet<string> = new Set(['UNAVAILABLE', 'TIMEOUT']);
-/** Takes another task each time; and its answer may be as long in coming as the request may wait. */
-const notIdempotent: ReadonlySet<string> = new Set(['task.next']);
+/** They take another task, or charge again, each time; and the answer may be as long in coming as the request may wait. */
+const notIdempotent: ReadonlySet<string> = new Set(['task.next', 'governor.track_cost']);
 
 export class FabricClient {
   readonly #options: ClientOptions;

@@ -1,10 +1,16 @@
 /** The commands of `infrafabric`, in the order of its help. */
+import { approvalCommands } from './approval-commands.ts';
+import { governorCommands } from './governor-commands.ts';
+import { policyCommands } from './policy-commands.ts';
 import { type CommandOption, type CommandSpec, pageOptions as page } from './program.ts';
 import { witnessCommands } from './witness-commands.ts';
 
 /** The first words of commands of two words. */
 export const topics: Readonly<Record<string, string>> = {
+  approval: 'what waits for a person',
   blocker: 'what swarms are stuck on',
+  policy: 'the policy files, and the policy in force',
+  governor: 'budgets, circuits, capabilities, and pauses of swarms',
   swarm: 'swarms and their credentials',
   task: 'tasks',
   witness: 'the history that the witness keeps',
@@ -15,31 +21,33 @@ const asSwarm: CommandOption = {
   description: 'act as this swarm, with the keys of the data directory',
 };
 
+/** What `up` can be told; `doctor` shows where each of it comes from. */
+const ofUp: NonNullable<CommandSpec['settings']> = [
+  'port',
+  'console_port',
+  'nodes',
+  'storage',
+  'policies',
+  'coordinators',
+  'lease_ms',
+  'liveness_ms',
+  'archive_after_ms',
+  'mailbox_max_age_ms',
+  'max_log_bytes',
+  'restore',
+  'checkpoint_every_ms',
+  'checkpoint_file',
+  'witness_retain_ms',
+  'redact_keys',
+  'cache_dir',
+];
+
 export const commands: readonly CommandSpec[] = [
   {
     usage: 'up',
     description: 'start the cluster and its services, and stay in the foreground',
     example: 'up --data-dir .infrafabric',
-    settings: [
-      'port',
-      'console_port',
-      'nodes',
-      'storage',
-      'policies',
-      'coordinators',
-      'lease_ms',
-      'liveness_ms',
-      'min_capability_match',
-      'archive_after_ms',
-      'mailbox_max_age_ms',
-      'max_log_bytes',
-      'restore',
-      'checkpoint_every_ms',
-      'checkpoint_file',
-      'witness_retain_ms',
-      'redact_keys',
-      'cache_dir',
-    ],
+    settings: ofUp,
     lifetime: 'service',
     load: async () => (await import('./commands/up.ts')).up,
   },
@@ -50,7 +58,6 @@ export const commands: readonly CommandSpec[] = [
     settings: [
       'lease_ms',
       'liveness_ms',
-      'min_capability_match',
       'archive_after_ms',
       'mailbox_max_age_ms',
       'checkpoint_every_ms',
@@ -78,26 +85,7 @@ export const commands: readonly CommandSpec[] = [
     usage: 'doctor',
     description: 'check what a fabric needs, and show where each setting comes from',
     example: 'doctor',
-    settings: [
-      'port',
-      'console_port',
-      'nodes',
-      'storage',
-      'policies',
-      'coordinators',
-      'lease_ms',
-      'liveness_ms',
-      'min_capability_match',
-      'archive_after_ms',
-      'mailbox_max_age_ms',
-      'max_log_bytes',
-      'restore',
-      'checkpoint_every_ms',
-      'checkpoint_file',
-      'witness_retain_ms',
-      'redact_keys',
-      'cache_dir',
-    ],
+    settings: ofUp,
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
   {
@@ -168,6 +156,10 @@ export const commands: readonly CommandSpec[] = [
       { flags: '--concurrency-key <KEY>', description: 'shares a limit with the tasks of the same key' },
       { flags: '--concurrency-limit <N>', description: 'how many of those may be owned at a time (default: 1)' },
       { flags: '--singleton-key <KEY>', description: 'refused while another task of the same key is open' },
+      {
+        flags: '--assign',
+        description: 'offer it to the best swarm first, then to the next (default: as the policy says)',
+      },
       { flags: '--metadata <JSON>', description: 'an object for the swarm that works on it' },
       asSwarm,
     ],
@@ -247,12 +239,28 @@ export const commands: readonly CommandSpec[] = [
     load: async () => (await import('./commands/blocker.ts')).show,
   },
   {
+    usage: 'blocker join <ID>',
+    description: 'help with a blocker, as a swarm that was asked',
+    example: 'blocker join 5d0f2c9a4be147d3a8c61e70f93b2d54 --swarm swarm-7',
+    options: [asSwarm],
+    load: async () => (await import('./commands/blocker.ts')).join,
+  },
+  {
+    usage: 'blocker decline <ID>',
+    description: 'do not help with a blocker, or no longer, as a swarm that was asked; the next best one is',
+    example: 'blocker decline 5d0f2c9a4be147d3a8c61e70f93b2d54 --swarm swarm-7 --reason "out of time"',
+    options: [{ flags: '--reason <TEXT>', description: 'why' }, asSwarm],
+    load: async () => (await import('./commands/blocker.ts')).decline,
+  },
+  {
     usage: 'blocker resolve <ID>',
     description: 'resolve a blocker, as who reported it, a helper or an operator; its task goes back into work',
     example: 'blocker resolve 5d0f2c9a4be147d3a8c61e70f93b2d54 --resolution "the token was renewed"',
     options: [{ flags: '--resolution <TEXT>', description: 'what was done about it', required: true }, asSwarm],
     load: async () => (await import('./commands/blocker.ts')).resolve,
   },
+  ...governorCommands,
+  ...approvalCommands,
   {
     usage: 'inspect <KIND:ID>',
     description: 'show an actor: state, context, history and state diagram',
@@ -274,5 +282,6 @@ export const commands: readonly CommandSpec[] = [
     ],
     load: async () => (await import('./commands/watch.ts')).watch,
   },
+  ...policyCommands,
   ...witnessCommands,
 ];

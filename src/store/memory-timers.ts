@@ -1,6 +1,11 @@
 /** Timers on a simulated clock, for tests: advancing the clock delivers what is due. */
 import type { SimulatedClock } from '../clock.ts';
-import type { PendingTimer, Timer, TimerConsumer, Timers } from './timers.ts';
+import type { PendingTimer, Timer, TimerConsumer, TimerKinds, Timers } from './timers.ts';
+
+interface Consuming {
+  readonly handler: (timer: Timer) => Promise<void>;
+  readonly of: TimerKinds | undefined;
+}
 
 interface Waiting {
   readonly timer: Timer;
@@ -11,9 +16,9 @@ interface Waiting {
 export class MemoryTimers implements Timers {
   readonly #clock: SimulatedClock;
   readonly #waiting = new Map<string, Waiting>();
-  readonly #overdue: Timer[] = [];
+  readonly #consumers = new Set<Consuming>();
+  #overdue: Timer[] = [];
   #revision = 0;
-  #handler: ((timer: Timer) => Promise<void>) | undefined;
 
   constructor(clock: SimulatedClock) {
     this.#clock = clock;
@@ -24,7 +29,8 @@ export class MemoryTimers implements Timers {
     this.#waiting.get(key)?.takeBack();
     const takeBack = this.#clock.schedule(timer.at, async () => {
       this.#waiting.delete(key);
-      if (this.#handler) await this.#handler(timer);
+      const consumer = [...this.#consumers].find(({ of }) => takes(of, timer));
+      if (consumer) await consumer.handler(timer);
       else this.#overdue.push(timer);
     });
     const revision = ++this.#revision;
@@ -52,15 +58,22 @@ export class MemoryTimers implements Timers {
     this.#waiting.delete(key);
   }
 
-  async consume(handler: (timer: Timer) => Promise<void>): Promise<TimerConsumer> {
-    this.#handler = handler;
-    for (const timer of this.#overdue.splice(0)) await handler(timer);
+  async consume(handler: (timer: Timer) => Promise<void>, of?: TimerKinds): Promise<TimerConsumer> {
+    const consuming = { handler, of };
+    this.#consumers.add(consuming);
+    const overdue = this.#overdue.filter((timer) => takes(of, timer));
+    this.#overdue = this.#overdue.filter((timer) => !takes(of, timer));
+    for (const timer of overdue) await handler(timer);
     return {
       stop: async () => {
-        this.#handler = undefined;
+        this.#consumers.delete(consuming);
       },
     };
   }
+}
+
+function takes(of: TimerKinds | undefined, timer: Timer): boolean {
+  return of === undefined || of.kinds.includes(timer.what);
 }
 
 function keyOf(what: string, id: string): string {

@@ -1,7 +1,7 @@
 /**
  * Timers as NATS message schedules: the servers keep them, replicated, and store a message under `<root>.due.…` when the
- * time has come (never early, by measure up to 260 ms late). One durable consumer hands each due message to one of the
- * processes that consume, and again if that process dies before it is done.
+ * time has come (never early, by measure up to 260 ms late). One durable consumer for each service, of the kinds that are
+ * its own, hands each due message to one of its processes, and again if that process dies before it is done.
  */
 import { AckPolicy, type Consumer, type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { type NatsConnection, nanos } from '@nats-io/nats-core';
@@ -13,7 +13,14 @@ import type { Log } from '../log.ts';
 import type { Namespace } from '../namespace.ts';
 import type { LeaderReadOptions } from './leader-read.ts';
 import { SubjectHeads } from './subject-heads.ts';
-import { latestTime, type PendingTimer, type Timer, type TimerConsumer, type Timers } from './timers.ts';
+import {
+  latestTime,
+  type PendingTimer,
+  type Timer,
+  type TimerConsumer,
+  type TimerKinds,
+  type Timers,
+} from './timers.ts';
 
 export interface NatsTimersOptions extends LeaderReadOptions {
   readonly nc: NatsConnection;
@@ -21,7 +28,6 @@ export interface NatsTimersOptions extends LeaderReadOptions {
   readonly log: Log;
 }
 
-const consumerName = 'timers';
 /** A due message that nobody takes for this long is left to the sweep; until then it takes memory on every node. */
 const dueKeptFor = '60s';
 
@@ -79,8 +85,8 @@ export class NatsTimers implements Timers {
     return await this.#heads.write(namespace.timerSubject(what, id), body, schedule, expected);
   }
 
-  async consume(handler: (timer: Timer) => Promise<void>): Promise<TimerConsumer> {
-    const consumer = await this.#consumer();
+  async consume(handler: (timer: Timer) => Promise<void>, of?: TimerKinds): Promise<TimerConsumer> {
+    const consumer = await this.#consumer(of);
     const messages = await consumer.consume({ max_messages: 100, ...soonMissed });
     const running = new Set<Promise<void>>();
     const loop = (async () => {
@@ -121,17 +127,20 @@ export class NatsTimers implements Timers {
     }
   }
 
-  async #consumer(): Promise<Consumer> {
+  async #consumer(of: TimerKinds | undefined): Promise<Consumer> {
     const { nc, namespace } = this.#options;
     const jsm = await jetstreamManager(nc, { checkAPI: false });
+    const name = of ? `timers-${of.name}` : 'timers';
+    // Each kind has ids of its own behind it, which may hold dots.
+    const filters = of ? of.kinds.map((what) => `${namespace.root}.due.${what}.>`) : [`${namespace.root}.due.>`];
     await jsm.consumers.add(namespace.timersStream, {
-      durable_name: consumerName,
-      filter_subject: `${namespace.root}.due.>`,
+      durable_name: name,
+      filter_subjects: filters,
       ack_policy: AckPolicy.Explicit,
       ack_wait: nanos(10_000),
       max_ack_pending: 1_000,
     });
-    return await jetstream(nc).consumers.get(namespace.timersStream, consumerName);
+    return await jetstream(nc).consumers.get(namespace.timersStream, name);
   }
 }
 

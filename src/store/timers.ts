@@ -48,10 +48,18 @@ export interface Timers {
   cancel(what: string, id: string, onlyRevision?: number): Promise<void>;
 
   /**
-   * Calls the handler with each due timer, never early; again when it throws. Among several consumers of one fabric,
-   * each due timer goes to one.
+   * Calls the handler with each due timer of these kinds, never early; again when it throws. Of several consumers of one
+   * name, each due timer goes to one.
    */
-  consume(handler: (timer: Timer) => Promise<void>): Promise<TimerConsumer>;
+  consume(handler: (timer: Timer) => Promise<void>, of?: TimerKinds): Promise<TimerConsumer>;
+}
+
+/** Whose timers are consumed. Default: all of them, under the name `timers`. */
+export interface TimerKinds {
+  /** Shared by all processes that do the same work, such as the name of a service. Letters, digits, `_` and `-`. */
+  readonly name: string;
+  /** `what` of the timers. A kind belongs to one name. */
+  readonly kinds: readonly string[];
 }
 
 export interface TimerConsumer {

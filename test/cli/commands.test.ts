@@ -36,6 +36,7 @@ describe('a fabric', () => {
       nodes: [{ name: 'n1', pid, healthy: true, leader: true }],
       services: [
         { id: 'coordinator-1', state: 'running', restarts: 0 },
+        { id: 'governor', state: 'running', restarts: 0 },
         { id: 'witness', state: 'running', restarts: 0 },
       ],
       witness_lag: expect.any(Number),

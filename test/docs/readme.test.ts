@@ -60,6 +60,7 @@ describe('the documents', () => {
       'docs/protocol.md',
       'docs/command-line.md',
       'docs/configuration.md',
+      'docs/governor.md',
       'docs/witness.md',
       'docs/witness-chain.md',
       'docs/nats-server.md',

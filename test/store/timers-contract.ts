@@ -46,6 +46,27 @@ export function timersContract(open: () => Promise<TimersUnderTest>): void {
     await consumer.stop();
   });
 
+  it('hands each due timer to the consumer of its kind, also one that begins later', async () => {
+    const { timers, now, pass } = await open();
+    const [kind, other] = [freshId('kind'), freshId('kind')];
+    const due: Timer[] = [];
+    const consume = async (what: string) =>
+      await timers.consume(async (timer) => void due.push(timer), { name: what, kinds: [what] });
+    const first = await consume(kind);
+    const id = `${freshId()}.2`;
+    const at = now();
+    await timers.set({ what: other, id, at });
+    await timers.set({ what: kind, id, at });
+    await pass(1);
+    await until('the timer of its kind was due', () => due.length > 0);
+    expect(due).toEqual([{ what: kind, id, at }]);
+    const second = await consume(other);
+    await until('so was the other', () => due.length > 1);
+    expect(due[1]).toEqual({ what: other, id, at });
+    await first.stop();
+    await second.stop();
+  });
+
   it('replaces a timer of the expected revision only', async () => {
     const { timers, now } = await open();
     const id = freshId();

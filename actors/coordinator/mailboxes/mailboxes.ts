@@ -36,6 +36,8 @@ export interface MailboxesOptions {
   readonly getTask: (task_id: string) => Promise<TaskView>;
   /** @throws FabricError SWARM_NOT_FOUND */
   readonly getSwarm: (swarm_id: string) => Promise<SwarmView>;
+  /** Who the notices are from. Default: the coordinator. */
+  readonly from?: string;
 }
 
 export interface Push {
@@ -154,7 +156,8 @@ export class Mailboxes {
 
   async #deliver(to: string, type: NoticeType, { id, ...notice }: Notice, deadline: number): Promise<void> {
     if (this.#stopping.signal.aborted) throw new FabricError('UNAVAILABLE', 'this service has stopped');
-    const message = { id, type, from: mailService, at: Date.now(), notice } as MailboxMessage<TaskView>;
+    const { from = mailService } = this.#options;
+    const message = { id, type, from, at: Date.now(), notice } as MailboxMessage<TaskView>;
     const stored = await this.#send(to, message, deadline, this.#stopping.signal);
     if ('refused' in stored) throw full(to, type, stored.refused);
   }

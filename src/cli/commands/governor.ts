@@ -1,0 +1,185 @@
+/** `infrafabric governor ...`: budgets, circuits, capabilities and pauses, through the requests `governor.*`. */
+import type { SwarmView } from '../../../actors/coordinator/swarms/swarm-view.ts';
+import type { FleetView } from '../../../actors/governor/fleet-controls.ts';
+import type { Report } from '../../../actors/governor/report.ts';
+import type { MatchFactors } from '../../../machines/governance/matching.ts';
+import { parseUsd } from '../../../machines/money.ts';
+import { FabricError } from '../../errors.ts';
+import { withFabric } from '../fabric-session.ts';
+import { factTable } from '../facts.ts';
+import { given, numberOf, type Options, textOf } from '../option-values.ts';
+import { exitCodes } from '../output.ts';
+import type { CommandContext, CommandRun } from '../program.ts';
+import { formatUsd } from '../table.ts';
+
+export const report: CommandRun = async (context, _, options) => {
+  const { out } = context;
+  const found = await ask<Report>(context, 'report', {
+    swarm_id: textOf(options, '--swarm'),
+    limit: numberOf(options, '--limit'),
+    cursor: textOf(options, '--cursor'),
+  });
+  out.data(found);
+  const { swarms, totals, fleet, cursor } = found;
+  const rows = swarms.map(({ swarm_id, circuit, circuit_reasons, reputation, counters, cost_usd, budget, pause }) => ({
+    swarm: swarm_id,
+    circuit: circuit === 'open' ? `open: ${circuit_reasons.join(', ')}` : circuit,
+    pause: pause?.mode,
+    reputation,
+    completed: counters.completed,
+    failed: counters.failed,
+    allocated: formatUsd(budget.allocated_usd),
+    reserved: formatUsd(budget.reserved_usd),
+    cost: formatUsd(cost_usd),
+    remaining: formatUsd(budget.remaining_usd),
+  }));
+  const total = {
+    swarm: `all ${totals.swarms}`,
+    allocated: formatUsd(totals.allocated_usd),
+    reserved: formatUsd(totals.reserved_usd),
+    cost: formatUsd(totals.cost_usd),
+  };
+  out.table(
+    [
+      ...(['swarm', 'circuit', 'pause', 'reputation', 'completed', 'failed'] as const).map((key) => ({ key })),
+      ...(['allocated', 'reserved', 'cost', 'remaining'] as const).map((key) => ({ key, align: 'right' as const })),
+    ],
+    rows.length === 0 ? [] : [...rows, total],
+    'no swarms',
+  );
+  if (fleet) out.line(fleetLine(fleet));
+  if (cursor !== null) out.note(`there are more: --cursor ${cursor}`);
+  return exitCodes.done;
+};
+
+export const match: CommandRun = async (context, _, options) => {
+  const { out } = context;
+  const requires = listOf(textOf(options, '--requires') ?? '');
+  const found = await ask<MatchFactors[]>(context, 'match', {
+    requires,
+    max_cost: usdOf(options, '--max-cost'),
+    limit: numberOf(options, '--limit'),
+  });
+  out.data(found);
+  const rows = found.map((swarm) => ({
+    swarm: swarm.swarm_id,
+    match: swarm.match_score,
+    score: swarm.combined_score ?? 'free',
+    reputation: swarm.reputation,
+    per_hour: formatUsd(swarm.cost_per_hour),
+    missing: swarm.missing.join(', '),
+  }));
+  out.table(
+    [
+      { key: 'swarm' },
+      { key: 'match' },
+      { key: 'score', align: 'right' },
+      { key: 'reputation' },
+      { key: 'per_hour', title: 'per hour', align: 'right' },
+      { key: 'missing' },
+    ],
+    rows,
+    'no swarm qualifies',
+  );
+  return rows.length > 0 ? exitCodes.done : exitCodes.no;
+};
+
+export const allocate: CommandRun = async (context, [swarm_id], options) => {
+  const result = await ask<object>(context, 'allocate_budget', {
+    swarm_id,
+    fabric: flagOf(options, 'fabric'),
+    budget_usd: usdOf(options, '--budget'),
+    per_hour_usd: usdOf(options, '--per-hour'),
+    per_day_usd: usdOf(options, '--per-day'),
+    reason: textOf(options, '--reason'),
+  });
+  return show(context, result);
+};
+
+export const trackCost: CommandRun = async (context, [usd = ''], options) => {
+  const cost_usd = parseUsd(usd);
+  if (cost_usd === undefined) throw notUsd('the cost', usd);
+  const body = {
+    operation: textOf(options, '--operation'),
+    cost_usd,
+    tokens_in: numberOf(options, '--tokens-in'),
+    tokens_out: numberOf(options, '--tokens-out'),
+    model: textOf(options, '--model'),
+    trace_id: textOf(options, '--trace'),
+  };
+  return show(context, await ask<object>(context, 'track_cost', body, textOf(options, '--swarm')));
+};
+
+export const grant: CommandRun = async (context, [swarm_id, ...capabilities]) =>
+  show(context, await ask<SwarmView>(context, 'grant', { swarm_id, capabilities: capabilities.flatMap(listOf) }));
+
+export const revoke: CommandRun = async (context, [swarm_id, ...capabilities]) =>
+  show(context, await ask<SwarmView>(context, 'revoke', { swarm_id, capabilities: capabilities.flatMap(listOf) }));
+
+const control =
+  (op: 'pause' | 'drain' | 'resume'): CommandRun =>
+  async (context, [swarm_id], options) => {
+    const body = { swarm_id, all: flagOf(options, 'all'), reason: textOf(options, '--reason') };
+    return show(context, await ask<SwarmView | FleetView>(context, op, body));
+  };
+
+export const pause = control('pause');
+export const drain = control('drain');
+export const resume = control('resume');
+
+export const resetCircuit: CommandRun = async (context, [swarm_id], options) =>
+  show(context, await ask<SwarmView>(context, 'reset_circuit', { swarm_id, reason: textOf(options, '--reason') }));
+
+async function ask<Result>(
+  context: CommandContext,
+  op: string,
+  body: Readonly<Record<string, unknown>>,
+  swarm?: string,
+): Promise<Result> {
+  return await withFabric(context, async ({ client }) => await client.request<Result>('governor', op, given(body)), {
+    swarm,
+  });
+}
+
+function show({ out }: CommandContext, result: object) {
+  out.data(result);
+  factTable(out, result);
+  return exitCodes.done;
+}
+
+function fleetLine({ state, budget, pause }: FleetView): string {
+  const paused =
+    state === 'paused' ? `all swarms are paused (${pause?.mode}${pause?.reason ? `: ${pause.reason}` : ''}); ` : '';
+  if (!budget) return `${paused}no budget holds for all swarms together`;
+  const left = `${formatUsd(budget.remaining_usd)} of ${formatUsd(budget.allocated_usd)} remain`;
+  return `${paused}of the budget of all swarms together ${left}`;
+}
+
+/** True, or nothing to send. */
+function flagOf(options: Options, key: string): true | undefined {
+  return options[key] === true ? true : undefined;
+}
+
+function listOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+}
+
+/** Null for `none`. @throws FabricError INVALID_REQUEST */
+function usdOf(options: Options, flag: string): number | null | undefined {
+  const text = textOf(options, flag);
+  if (text === undefined) return undefined;
+  if (text === 'none') return null;
+  const usd = parseUsd(text);
+  if (usd === undefined) throw notUsd(flag, text);
+  return usd;
+}
+
+function notUsd(what: string, received: string): FabricError {
+  return new FabricError(
+    'INVALID_REQUEST',
+    `${what} must be dollars from 0 with at most six decimals, not ${JSON.stringify(received.slice(0, 80))}`,
+  );
+}
