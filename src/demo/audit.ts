@@ -1,11 +1,12 @@
 /**
- * What the witness says about a demo, from its database alone: whether the chain verifies, and what happened to each
- * task. It is compared with what the board and the workers said, which came another way.
+ * What the witness says about a demo, from its database alone: whether the chain verifies, what happened to each task,
+ * blocker and swarm, and what the work of each swarm has cost. It is compared with what the board and the workers said, which came another way.
  */
+import { type CostGroup, costReport } from '../witness/query/cost.ts';
 import { openReadOnly } from '../witness/read-only.ts';
 import { type Verification, verifyDatabase } from '../witness/verify/verify.ts';
 
-/** A transition of a task, as the witness has it. */
+/** A transition, as the witness has it. */
 export interface Witnessed {
   readonly seq: number;
   /** The time of the servers, milliseconds since 1970. */
@@ -20,6 +21,10 @@ export interface Audit {
   readonly verification: Verification;
   /** Transitions of tasks, in their order. */
   readonly rows: readonly Witnessed[];
+  /** Transitions of blockers and of swarms, in their order. */
+  readonly governed: readonly Witnessed[];
+  /** What the work of each swarm has cost. */
+  readonly costs: readonly CostGroup[];
 }
 
 /** Reads a database that nobody writes to any more. @throws FabricError UNAVAILABLE when it cannot be opened */
@@ -27,12 +32,18 @@ export function auditWitness(path: string): Audit {
   const verification = verifyDatabase(path);
   const database = openReadOnly(path);
   try {
-    const rows = database.sqlite
-      .prepare<[], Witnessed>(
-        "SELECT seq, timestamp, event, swarm_id, actor_id FROM entries WHERE kind = 'task' ORDER BY chain, seq",
-      )
-      .all();
-    return { verification, rows };
+    const select = (kinds: string) =>
+      database.sqlite
+        .prepare<[], Witnessed>(
+          `SELECT seq, timestamp, event, swarm_id, actor_id FROM entries WHERE kind IN (${kinds}) ORDER BY chain, seq`,
+        )
+        .all();
+    return {
+      verification,
+      rows: select("'task'"),
+      governed: select("'blocker', 'swarm'"),
+      costs: costReport(database.sqlite, 'swarm').groups,
+    };
   } finally {
     database.close();
   }

@@ -2,6 +2,7 @@
 import type { ChainReport } from '../witness/verify/chain-check.ts';
 import type { Witnessed } from './audit.ts';
 import { recheckTaskId, summariseTaskId } from './board.ts';
+import { type GovernanceFindings, governanceNotShown, governanceOf } from './governance-findings.ts';
 import type { LeaderKill } from './leader-kill.ts';
 import type { FolderMeasure, Summary } from './measure.ts';
 import type { OfflineReceipt } from './offline-receipt.ts';
@@ -43,6 +44,7 @@ export interface Findings {
   readonly directory: string;
   readonly swarms: readonly SwarmFindings[];
   readonly race: Race & { readonly recorded_claims: number };
+  readonly governance: GovernanceFindings;
   readonly leader_kill: LeaderKill;
   readonly worker_kill: WorkerKill & { readonly lease_ms: number; readonly recorded: readonly string[] };
   readonly dependencies: DependencyFindings;
@@ -82,6 +84,7 @@ export function findingsOf(
     directory: about.directory,
     swarms: swarmsOf(result, completions),
     race: { ...race, recorded_claims: of(race.task_id).filter(isEvent('CLAIM')).length },
+    governance: governanceOf(result),
     leader_kill,
     worker_kill: { ...worker_kill, lease_ms: about.leaseMs, recorded: of(recheckTaskId).map(({ event }) => event) },
     dependencies: dependenciesOf(result),
@@ -170,7 +173,10 @@ function notShown(found: Omit<Findings, 'ok' | 'not_shown'>): string[] {
       `the receipt of ${found.receipt.task_id} does not verify: ${found.receipt.errors.join('; ')}`,
     ],
   ];
-  return checks.flatMap(([shown, otherwise]) => (shown ? [] : [otherwise]));
+  return [
+    ...checks.flatMap(([shown, otherwise]) => (shown ? [] : [otherwise])),
+    ...governanceNotShown(found.governance),
+  ];
 }
 
 function isEvent(type: string): (row: Witnessed) => boolean {

@@ -2,6 +2,7 @@
 import type { Output } from '../cli/output.ts';
 import { formatDuration } from '../cli/table.ts';
 import type { Findings } from './findings.ts';
+import { presentGovernance } from './present-governance.ts';
 
 /** Errors that are shown of each chain; --json has them all. */
 const mostErrors = 10;
@@ -28,15 +29,17 @@ export function presentFindings(out: Output, findings: Findings): void {
   out.line('');
   presentActs(out, findings);
   out.line('');
+  presentGovernance(out, findings.governance);
+  out.line('');
   presentReport(out, findings);
   out.line('');
   presentWitness(out, findings);
   out.line('');
   presentReceipt(out, findings);
-  const { fabric, race, import: importing, work, stop, verify, total } = times_ms;
+  const { fabric, race, governance, import: importing, work, stop, verify, total } = times_ms;
   out.line('');
   out.line(
-    `${formatDuration(total)} in all: fabric and workers ${formatDuration(fabric)}, race ${formatDuration(race)}, board ${formatDuration(importing + work)}, stop ${formatDuration(stop)}, verification ${formatDuration(verify)}`,
+    `${formatDuration(total)} in all: fabric and workers ${formatDuration(fabric)}, race ${formatDuration(race)}, governor ${formatDuration(governance)}, board ${formatDuration(importing + work)}, stop ${formatDuration(stop)}, verification ${formatDuration(verify)}`,
   );
   for (const sentence of not_shown) out.line(`NOT SHOWN: ${sentence}`);
 }

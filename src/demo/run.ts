@@ -1,7 +1,7 @@
 /**
- * The demo from start to end: a fabric of its own, a race for one task, a board of tasks about a real directory that
- * workers in processes of their own do while a node and a worker are killed, and an audit of what the witness wrote
- * down. Whatever ends it, no process is left.
+ * The demo from start to end: a fabric of its own, a race for one task, what the governor does for swarms and against
+ * them, a board of tasks about a real directory that workers in processes of their own do while a node and a worker are
+ * killed, and an audit of what the witness wrote down. Whatever ends it, no process is left.
  */
 import { join as joinPath } from 'node:path';
 import { EmbeddedFabric } from '../../actors/fabric/embedded-fabric.ts';
@@ -16,6 +16,9 @@ import { witnessPath } from '../witness/files.ts';
 import { type Audit, auditWitness } from './audit.ts';
 import { type BoardTask, recheckTaskId, summariseTaskId } from './board.ts';
 import { BoardWatch } from './board-watch.ts';
+import { timesTold } from './circuit.ts';
+import { type Governance, govern, governanceTasks } from './governance.ts';
+import { Guests } from './guests.ts';
 import { killLeader, type LeaderKill, nodeIsBack } from './leader-kill.ts';
 import type { Summary } from './measure.ts';
 import { type OfflineReceipt, takeReceipt } from './offline-receipt.ts';
@@ -53,6 +56,8 @@ export interface DemoTimes {
   /** Until it is ready and the workers have joined. */
   readonly fabric: number;
   readonly race: number;
+  /** Help for a stuck swarm, a budget, a circuit. */
+  readonly governance: number;
   /** Importing the board, before anybody works on it. */
   readonly import: number;
   /** From then to the last completion, kills included. */
@@ -65,6 +70,9 @@ export interface DemoTimes {
 /** What the acts have shown. */
 export interface Acts {
   readonly race: Race;
+  readonly governance: Governance;
+  /** How often people were told of the open circuit, asked at the end. */
+  readonly times_told: number;
   readonly leader_kill: LeaderKill;
   readonly worker_kill: WorkerKill;
 }
@@ -103,6 +111,7 @@ class DemoRun {
   readonly #times: { -readonly [Part in keyof DemoTimes]: number } = {
     fabric: 0,
     race: 0,
+    governance: 0,
     import: 0,
     work: 0,
     stop: 0,
@@ -122,7 +131,7 @@ class DemoRun {
     const { progress, config } = this.#options;
     this.#signal.throwIfAborted();
     progress.say(
-      `starting a fabric: ${config.nodes} nodes, coordinator, witness; and ${this.#options.swarmIds.length} workers, each a process of its own`,
+      `starting a fabric: ${config.nodes} nodes, coordinator, governor, witness; and ${this.#options.swarmIds.length} workers, each a process of its own`,
     );
     // The workers load while the nodes form their cluster.
     this.#startWorkers();
@@ -197,10 +206,12 @@ class DemoRun {
     const { servers, namespace } = fabric;
     const identity = await openIdentity(config.data_dir, namespace);
     const how = { servers, namespace: namespace.name };
+    const guests = new Guests(identity, how);
+    this.#closing.push(async () => await guests.close());
     const { client, close } = await join({ ...how, creds: await identity.operatorCreds() });
     this.#closing.push(close);
     // The race is one more.
-    const all = board.length + 1;
+    const all = board.length + 1 + governanceTasks;
     const onChange = (completed: number) => progress.count(`${completed} of ${all} tasks completed`, completed, all);
     const watch = new BoardWatch({ client, onChange, onFailure: this.#fail });
     this.#closing.push(async () => watch.close());
@@ -213,14 +224,19 @@ class DemoRun {
         }),
       ]),
     );
-    return { fabric, client, watch, workers: this.#workers, progress };
+    const admit: Stage['admit'] = async (swarm_id, registration) => await guests.admit(swarm_id, registration);
+    return { fabric, client, watch, workers: this.#workers, admit, progress, signal: this.#signal };
   }
 
   async #acts(stage: Stage): Promise<Acts & Pick<DemoResult, 'tasks'>> {
     const { board } = this.#options;
     const { client, watch, fabric, progress } = stage;
     const race = await this.#timed('race', async () => await this.#orFail(holdRace(stage)));
-    progress.say(`${race.winners.join(', ')} won a race of ${this.#workers.length} for one task; importing the board`);
+    progress.say(
+      `${race.winners.join(', ')} won a race of ${this.#workers.length} for one task; next: what the governor does`,
+    );
+    const governance = await this.#timed('governance', async () => await this.#orFail(govern(stage)));
+    progress.say('the circuit is closed again; importing the board');
     await this.#timed('import', async () => {
       const [measures, others] = [board.filter(isMeasure), board.filter((task) => !isMeasure(task))];
       await this.#orFail(Promise.all(measures.map(async (task) => await client.request('task', 'create', task))));
@@ -248,7 +264,8 @@ class DemoRun {
         node_back_after_ms: await this.#orFail(back),
       };
       const { tasks } = await this.#orFail(client.request<{ tasks: Task[] }>('task', 'list', { limit: 1_000 }));
-      return { race, leader_kill, worker_kill, tasks };
+      const times_told = await this.#orFail(timesTold(client));
+      return { race, governance, times_told, leader_kill, worker_kill, tasks };
     });
   }
 

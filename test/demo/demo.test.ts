@@ -164,6 +164,49 @@ function expectEverythingShown(findings: Findings): void {
   expect(findings.times_ms.total).toBeLessThan(60_000);
 }
 
+/** Help for a stuck swarm, a budget that refuses, a circuit that opens and is reset. */
+function expectGoverned({ governance: { stuck, spending, circuit }, tasks }: Findings): void {
+  expect(stuck.helpers).toMatchObject([
+    { swarm_id: 'raven', answer: 'declined', reason: 'busy elsewhere', cost_per_hour: 0.5, at_once: true },
+    { swarm_id: 'sable', answer: 'joined', cost_per_hour: 1, at_once: true },
+    { swarm_id: 'tulip', answer: 'joined', cost_per_hour: 2, at_once: false },
+  ]);
+  expect(stuck.not_asked).toEqual([{ swarm_id: 'umber', cost_per_hour: 0.25, capabilities: 2 }]);
+  expect(['sable', 'tulip']).toContain(stuck.resolved_by);
+  expect([...stuck.recorded].sort()).toEqual(['DECLINE', 'INVITE', 'INVITE', 'JOIN', 'JOIN', 'REPORT', 'RESOLVE']);
+  expect(tasks.find(({ task_id }) => task_id === stuck.task_id)).toMatchObject({ owner: 'quill', state: 'completed' });
+
+  const figures = spending.steps.map(({ answers, allocated_usd, reserved_usd, spent_usd, remaining_usd }) => [
+    answers,
+    [allocated_usd, reserved_usd, spent_usd, remaining_usd],
+  ]);
+  expect(figures).toEqual([
+    [{ granted: 2, BUDGET_EXHAUSTED: 2 }, [1, 0.8, 0, 0.2]],
+    [{}, [1, 0, 0.6, 0.4]],
+    [{ granted: 1 }, [1, 0.4, 0.6, 0]],
+    [{ BUDGET_EXHAUSTED: 1 }, [1, 0.4, 0.6, 0]],
+    [{ granted: 1 }, [2, 0.8, 0.6, 0.6]],
+    [{}, [2, 0, 1.2, 0.8]],
+  ]);
+  expect(spending).toMatchObject({ cost_usd: 1.2, witness_usd: 1.2 });
+
+  expect(circuit).toMatchObject({
+    swarm_id: 'willow',
+    failures: 3,
+    circuit: 'open',
+    refused_with: 'CIRCUIT_OPEN',
+    notice: { type: 'circuit_open', swarm_id: 'willow', reasons: ['failures'], consecutive_failures: 3 },
+    told: 1,
+    circuit_after_reset: 'closed',
+    answered_after_reset: 'granted',
+  });
+  expect(circuit.recorded.filter((event) => /^(FAILURE|RESET|SUCCESS)$/.test(event))).toEqual([
+    ...['FAILURE', 'FAILURE', 'FAILURE'],
+    'RESET',
+    ...['SUCCESS', 'SUCCESS', 'SUCCESS'],
+  ]);
+}
+
 describe('the demo', () => {
   it('reports what is in the files, from work that several swarms did exactly once, on a chain that verifies', async () => {
     await plant(40);
@@ -181,8 +224,8 @@ describe('the demo', () => {
     expect(report.longest_functions[0]).toMatchObject({ name: 'number39', line: 1, lines_estimate: 61 });
     expect(recheck.same).toBe(true);
 
-    // One task per folder, the summary, the check, and that of the race.
-    expect(tasks).toHaveLength(count.folders + 3);
+    // One task per folder, the summary, the check, that of the race, and eight for the governor.
+    expect(tasks).toHaveLength(count.folders + 3 + 8);
     expect(new Set(tasks.map(({ task_id }) => task_id)).size).toBe(tasks.length);
     expect(tasks.filter(({ state }) => state === 'completed')).toHaveLength(tasks.length);
     expect(swarms).toHaveLength(8);
@@ -199,6 +242,7 @@ describe('the demo', () => {
       0,
     ]);
     expectEverythingShown(findings);
+    expectGoverned(findings);
     expect(await readdir(temporary)).toEqual([]);
   });
 
@@ -247,13 +291,28 @@ describe('the demo', () => {
     expect(run.stdout()).toMatch(/^\w+ \(process \d+\) was killed while it owned recheck/m);
     expect(run.stdout()).toMatch(/^longest file: folder-2\/part 2\/notes.txt, 43 lines$/m);
     expect(run.stdout()).toMatch(/^ {2}IF_actors\/1: \d+ entries, 0 errors, head [0-9a-f]{64}$/m);
+    expect(run.stdout()).toMatch(/^7 more swarms, in the process of the demo/m);
+    expect(run.stdout()).toMatch(
+      /^quill was stuck with publish-docs, for want of [^:]+:[^:]+:[^:]+:[^:]+: (sable|tulip) resolved it after /m,
+    );
+    expect(run.stdout()).toMatch(/^ {2}raven, \$0\.50 an hour, was asked after .*: declined \(busy elsewhere\)$/m);
+    expect(run.stdout()).toMatch(/^ {2}tulip, \$2\.00 an hour, the next best, was asked instead after .*: joined$/m);
+    expect(run.stdout()).toMatch(/^BUDGET OF VIXEN +ANSWER +ALLOCATED +RESERVED +SPENT +LEFT$/m);
+    expect(run.stdout()).toMatch(/^the next claim of \$0\.40 +BUDGET_EXHAUSTED +\$1\.00 +\$0\.40 +\$0\.60 +\$0\.00$/m);
+    expect(run.stdout()).toMatch(
+      /^willow failed 3 tasks in a row: .* CIRCUIT_OPEN; people were told once, .* granted$/m,
+    );
+    expect(run.stderr()).toContain('3 nodes, coordinator, governor, witness;');
     expect(run.stderr()).toContain('the fabric is ready');
-    expect(run.stderr()).toContain('7 of 7 tasks completed');
+    expect(run.stderr()).toContain('15 of 15 tasks completed');
   });
 
   it.each([
     { when: 'while the fabric starts', line: 'starting a fabric' },
     { when: 'once the fabric is ready', line: 'the fabric is ready' },
+    { when: 'while a swarm is stuck', line: 'those who can help are asked' },
+    { when: 'while a budget is short', line: 'its budget covers' },
+    { when: 'while a circuit is open', line: 'resetting it' },
     { when: 'while tasks are done', line: 'tasks completed' },
     { when: 'while the log has no leader', line: 'waiting for a leader' },
     { when: 'while the task of a killed worker waits', line: 'waiting for the end of its lease' },
