@@ -10,6 +10,8 @@ import { obtainServer } from '../cluster/binary.ts';
 import { isPortFree } from '../cluster/ports.ts';
 import { checkServers } from '../cluster/requirements.ts';
 import type { Config } from '../config/settings.ts';
+import { checkPolicies } from '../policy/check.ts';
+import { findingText } from '../policy/findings.ts';
 import { witnessPath } from '../witness/files.ts';
 import { trustedKeysOf } from '../witness/proofs/trusted-keys.ts';
 import { verifyDatabase } from '../witness/verify/verify.ts';
@@ -55,6 +57,7 @@ export async function diagnose(context: CommandContext): Promise<Check[]> {
       async () => await dataDirectory(config),
     ],
     ['secrets', 'make them readable by their owner only: chmod 600', async () => await secrets(config)],
+    ['policies', '`infrafabric policy check` names each mistake', async () => await policies(config)],
     ['ports', 'choose others with --port, or 0 for any that are free', async () => await ports(config, running)],
     ['fabric', `start it with \`infrafabric up --data-dir ${config.data_dir}\``, () => fabric(place, running)],
     [
@@ -152,6 +155,17 @@ async function secrets({ data_dir }: Config): Promise<Found> {
   return open.length === 0
     ? ok('readable by their owner only')
     : failed(`others can read ${open.join(', ')}`, `chmod 600 ${open.map((name) => join(data_dir, name)).join(' ')}`);
+}
+
+async function policies({ policies: folder }: Config): Promise<Found> {
+  if (!(await stat(folder).catch(() => undefined))) return ok(`built-in values; there is no ${folder}`);
+  const files = await checkPolicies(folder);
+  const [finding] = files.flatMap(({ findings }) => findings);
+  if (finding) return failed(findingText(finding), '');
+  const present = files.filter((file) => file.present).map(({ file }) => file);
+  return ok(
+    present.length > 0 ? `${present.join(', ')} as they should be` : `built-in values; ${folder} has no policy`,
+  );
 }
 
 async function ports({ port, nodes, servers }: Config, running: boolean): Promise<Found> {

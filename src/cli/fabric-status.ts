@@ -50,6 +50,11 @@ export interface FabricStatus {
   tasks: Record<string, number>;
   /** How many swarms are in each state of registration, how many are online, and how many circuits are open. */
   swarms: Record<string, number>;
+  /** How many blockers, and questions to people, are in each state. */
+  blockers: Record<string, number>;
+  approvals: Record<string, number>;
+  /** Whether an operator paused all swarms. */
+  paused: boolean;
   /** Messages of all streams that no witness has stored yet. */
   witness_lag: number;
   /** False while no witness can store what it is given: then nothing is changed. */
@@ -138,31 +143,34 @@ async function streamStatus(
   );
 }
 
-/** Counts the last record of every task and swarm by its headers, which name the state. */
-async function countActors({ client, namespace }: FabricSession): Promise<Pick<FabricStatus, 'tasks' | 'swarms'>> {
-  const tasks: Record<string, number> = {};
-  const swarms: Record<string, number> = { online: 0, open: 0 };
-  const count = (counts: Record<string, number>, state: string) => {
-    counts[state] = (counts[state] ?? 0) + 1;
+type Counts = Pick<FabricStatus, 'tasks' | 'swarms' | 'blockers' | 'approvals' | 'paused'>;
+
+/** Counts the last record of every task, swarm, blocker and approval by its headers, which name the state. */
+async function countActors({ client, namespace }: FabricSession): Promise<Counts> {
+  const counts = { task: {}, swarm: { online: 0, open: 0 }, blocker: {}, approval: {}, fleet: {} };
+  const count = (kind: string, state: string) => {
+    const states = (counts as Record<string, Record<string, number>>)[kind];
+    if (states) states[state] = (states[state] ?? 0) + 1;
   };
   const consumer = await jetstream(client.connection).consumers.get(namespace.actorsStream, {
-    filter_subjects: ['task', 'swarm'].map((kind) => `$KV.${namespace.actorsBucket}.${kind}.>`),
+    filter_subjects: Object.keys(counts).map((kind) => `$KV.${namespace.actorsBucket}.${kind}.>`),
     deliver_policy: DeliverPolicy.LastPerSubject,
     headers_only: true,
   });
   const { num_pending } = await consumer.info();
-  if (num_pending === 0) return { tasks, swarms };
-  const messages = await consumer.consume({ max_messages: 5_000 });
+  const messages = num_pending === 0 ? [] : await consumer.consume({ max_messages: 5_000 });
   for await (const message of messages) {
-    const state = message.headers?.get('IF-State') ?? 'unknown';
-    if (message.headers?.get('IF-Kind') === 'task') count(tasks, state);
+    const kind = message.headers?.get('IF-Kind') ?? 'unknown';
+    const states = (message.headers?.get('IF-State') ?? 'unknown').split('.');
+    if (kind !== 'swarm') count(kind, states[0]!);
     else {
-      const [registration = 'unknown', liveness, circuit] = state.split('.');
-      count(swarms, registration);
-      if (liveness === 'online') count(swarms, 'online');
-      if (circuit === 'open') count(swarms, 'open');
+      const [registration = 'unknown', liveness, circuit] = states;
+      count(kind, registration);
+      if (liveness === 'online') count(kind, 'online');
+      if (circuit === 'open') count(kind, 'open');
     }
     if (message.info.pending === 0) break;
   }
-  return { tasks, swarms };
+  const { task: tasks, swarm: swarms, blocker: blockers, approval: approvals, fleet } = counts;
+  return { tasks, swarms, blockers, approvals, paused: 'paused' in fleet };
 }

@@ -62,6 +62,7 @@ describe('a fabric', () => {
       services: 'ok',
       witness: 'ok',
       audit: 'ok',
+      policies: 'ok',
     });
   });
 
@@ -108,6 +109,16 @@ describe('swarms', () => {
     const { swarms } = await fabric.json<{ swarms: Array<{ swarm_id: string }> }>('swarm', 'list');
     expect(swarms.map(({ swarm_id }) => swarm_id)).toContain('cedar');
     expect((await fabric.run('swarm', 'show', 'unknown')).code).toBe(1);
+  });
+
+  it('are all paused and resumed, which the status says', async () => {
+    const present = async () => await fabric.json<{ paused: boolean }>('status');
+    expect(await present()).toMatchObject({ paused: false });
+    expect((await fabric.run('governor', 'pause', '--all', '--reason', 'look')).code).toBe(0);
+    expect(await present()).toMatchObject({ paused: true });
+    expect((await fabric.run('status')).stdout).toMatch(/^PAUSED: .*`infrafabric governor resume --all`$/m);
+    expect((await fabric.run('governor', 'resume', '--all')).code).toBe(0);
+    expect(await present()).toMatchObject({ paused: false });
   });
 
   it('act with their own credentials, within their rights, until those are revoked', async () => {

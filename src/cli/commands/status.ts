@@ -1,4 +1,4 @@
-/** `infrafabric status`: nodes, streams, services, tasks, swarms and the witness of a running fabric. */
+/** `infrafabric status`: nodes, streams, services, actors and the witness of a running fabric. */
 import { requireOperator, withFabric } from '../fabric-session.ts';
 import { type FabricStatus, fabricStatus } from '../fabric-status.ts';
 import { exitCodes, type Output } from '../output.ts';
@@ -17,7 +17,8 @@ export const status: CommandRun = async (context) => {
 };
 
 function show(out: Output, status: FabricStatus): void {
-  const { namespace, servers, pid, version, started_at, nodes, streams, services, tasks, swarms } = status;
+  const { namespace, servers, pid, version, started_at, nodes, streams, services, tasks, swarms, blockers, approvals } =
+    status;
   const process = pid === null ? '' : `, process ${pid}, version ${version}, since ${formatTime(started_at)}`;
   out.line(`fabric ${namespace} at ${servers.join(', ')}${process}`);
   out.line('');
@@ -46,9 +47,11 @@ function show(out: Output, status: FabricStatus): void {
     streams,
   );
   out.line('');
-  out.line(`tasks:    ${counts(tasks)}`);
-  out.line(`swarms:   ${counts(swarms)}`);
-  out.line(`witness:  ${witnessLine(status)}`);
+  out.line(`tasks:     ${counts(tasks)}`);
+  out.line(`swarms:    ${swarmLine(swarms)}`);
+  out.line(`blockers:  ${counts(blockers)}`);
+  out.line(`approvals: ${counts(approvals)}`);
+  out.line(`witness:   ${witnessLine(status)}`);
   for (const line of troubleLines(status)) out.line(line);
 }
 
@@ -60,13 +63,18 @@ function witnessLine({ witness_lag, witnesses }: FabricStatus): string {
   return `${behind}; ${present.map(({ id, lag }) => `${id} ${lag === 0 ? 'has everything' : `${lag} behind`}`).join(', ')}`;
 }
 
-/** What keeps witnesses from storing. */
-function troubleLines({ audited, witnesses }: FabricStatus): string[] {
+/** What keeps witnesses from storing, and swarms from claiming. */
+function troubleLines({ audited, witnesses, paused }: FabricStatus): string[] {
   const lines = witnesses
     .filter((witness) => witness.audited === false)
     .map(({ place, reason, since }) => `${place ?? 'a witness'} cannot store since ${formatTime(since)}: ${reason}`);
+  if (paused) lines.push('PAUSED: no swarm claims anything until `infrafabric governor resume --all`');
   if (!audited) lines.unshift('UNAUDITED: nothing is changed until a witness can store again');
   return lines;
+}
+
+function swarmLine({ open, ...others }: FabricStatus['swarms']): string {
+  return open ? `${counts(others)}, ${open} with an open circuit` : counts(others);
 }
 
 function counts(of: Readonly<Record<string, number>>): string {
