@@ -89,13 +89,14 @@ const steps: Steps = {
   UNREGISTER: (_, event) => ({ retired_at: event.at }),
 };
 
-/** A new allocation; more money closes what an exhausted budget opened, less may open it. */
+/** A new allocation; more money closes what a budget opened, less may open it, and the same with other limits does neither. */
 function allocated(swarm: SwarmContext, amount: number, limits: WindowLimits, at: number): Partial<SwarmContext> {
   const budget = allocate(swarm.budget, amount, limits, at);
-  const reasons = isExhausted(budget)
-    ? including(swarm.circuit_reasons, 'budget')
-    : without(swarm.circuit_reasons, 'budget');
-  return { budget, circuit_reasons: reasons };
+  const { circuit_reasons } = swarm;
+  if (isExhausted(budget)) return { budget, circuit_reasons: including(circuit_reasons, 'budget') };
+  // What an overrun opened while money was reserved is open although some of it is back: that is for a reset to forgive.
+  const isMore = amount > swarm.budget.allocated_usd;
+  return { budget, circuit_reasons: isMore ? without(circuit_reasons, 'budget') : circuit_reasons };
 }
 
 /** The reservation, if there is one, given back and the cost spent. */

@@ -7,6 +7,7 @@ import {
   allocate,
   charge,
   failure,
+  invite,
   pause,
   plain,
   register,
@@ -52,6 +53,18 @@ describe('a circuit', () => {
     const open = having(...events, settle('request:r', 0.9), unreserve('request:x'));
     expect(open.context.circuit_reasons).toEqual(['budget']);
     expect(stateName(fold(swarmMachine, [reset()], open).value)).toBe('registered.online.closed');
+  });
+
+  it('that an overrun opened stays open by other limits, the same or less money, and closes by more', () => {
+    const events = [register(), allocate(1), reserve('request:x', 0.5), reserve('request:r', 0.1)];
+    const open = having(...events, settle('request:r', 0.9), unreserve('request:x'));
+    for (const event of [allocate(1, { per_hour_usd: 0.1 }), invite([], 1), allocate(0.9)]) {
+      expect(fold(swarmMachine, [event], open).context).toMatchObject({
+        circuit_reasons: ['budget'],
+        circuit_opened_at: open.context.circuit_opened_at,
+      });
+    }
+    expect(fold(swarmMachine, [allocate(1.1)], open).context.circuit_reasons).toEqual([]);
   });
 
   it('that an operator paused is closed by RESUME alone', () => {
