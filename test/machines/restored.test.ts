@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { decide, type MachineEvent, type Restored } from '../../machines/machine.ts';
 import { kinds, machineOf } from '../../machines/registry.ts';
-import { maxPastOwners } from '../../machines/task/context.ts';
+import { sameCompletion } from '../../machines/task/content.ts';
+import { maxPastOwners, type TaskState } from '../../machines/task/context.ts';
 import { taskMachine } from '../../machines/task/machine.ts';
 import { ownershipOf, tokenOf } from '../../machines/token.ts';
 import { decisions, fold, isPlainJson } from './fold.ts';
@@ -81,6 +82,18 @@ describe('an owned task that is restored', () => {
     const twice = later(claimed, restored(), restored({ epoch: 3, seq: 2 }));
     expect(twice.context.token).toBe(tokenOf(3, 1));
     for (const epoch of [1, 2, 3]) expect(later(twice, complete({ token: tokenOf(epoch, 1) })).value).toBe('completed');
+  });
+
+  it('knows a completion that is told again, under whichever token it was completed', () => {
+    const completed = later(claimed, restored(), complete({ token: token(1) }));
+    const again = (by: string, shown: number) =>
+      sameCompletion(completed.value as TaskState, completed.context, complete({ by, token: shown }));
+    expect([again('beta', token(1)), again('beta', tokenOf(2, 1))]).toEqual([true, true]);
+    expect([again('gamma', token(1)), again('beta', token(2)), again('beta', tokenOf(3, 1))]).toEqual([
+      false,
+      false,
+      false,
+    ]);
   });
 
   it('refuses tokens that the ownership never had', () => {
