@@ -3,7 +3,7 @@
  * whatever happens in whatever order; a cost that does is taken as far as the money goes, and the rest is overrun. A
  * window of an hour or a day limits besides what is newly reserved or charged within it.
  */
-import { addUsd, maxUsd, subtractUsd } from './money.ts';
+import { addUsd, subtractUsd } from './money.ts';
 
 /** A limit for one hour or one day by UTC, and what is spent of it. Reservations count in full, whenever they were made. */
 export interface SpendingWindow {
@@ -99,7 +99,7 @@ export function spend(budget: Budget, cost: number, at: number): Budget {
   return {
     ...budget,
     spent_usd: addUsd(budget.spent_usd, covered),
-    overrun_usd: Math.min(maxUsd, addUsd(budget.overrun_usd, excess)),
+    overrun_usd: addUsd(budget.overrun_usd, excess),
     hour: hour && { ...hour, spent_usd: addUsd(hour.spent_usd, covered) },
     day: day && { ...day, spent_usd: addUsd(day.spent_usd, covered) },
   };

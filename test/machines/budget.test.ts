@@ -11,7 +11,7 @@ import {
   unreserve,
   windowEnd,
 } from '../../machines/budget.ts';
-import { addUsd, fromMicros, isUsd, subtractUsd } from '../../machines/money.ts';
+import { addUsd, fromMicros, isUsd, maxUsd, subtractUsd } from '../../machines/money.ts';
 
 const hour = 3_600_000;
 /** The beginning of a day by UTC. */
@@ -52,6 +52,12 @@ describe('a budget with windows', () => {
     expect(settled).toMatchObject({ spent_usd: 7, overrun_usd: 0, hour: { spent_usd: 7 } });
     expect(remaining(settled, midnight)).toBe(0);
     expect(remaining(settled)).toBe(93);
+  });
+
+  it('counts every cost, however much it exceeds what is allocated', () => {
+    const costs = [maxUsd, maxUsd, 0.000001];
+    const spent = costs.reduce((budget, cost) => spend(budget, cost, midnight), withWindows(null, null));
+    expect(addUsd(spent.spent_usd, spent.overrun_usd)).toBe(costs.reduce(addUsd, 0));
   });
 
   it('forgets nothing that was spent when a clock goes back', () => {
