@@ -119,9 +119,13 @@ export async function planAllocation(view: PlanView, allocation: SwarmAllocation
 
 /** As `planAllocation`, of the budget of all swarms together. */
 export async function planFleetAllocation(view: PlanView, by: string, allocation: FleetAllocation): Promise<Send[]> {
-  const { budget_usd } = allocation;
+  const { budget_usd, per_hour_usd, per_day_usd } = allocation;
   const { budget } = await seeFleet(view);
-  const isSo = budget_usd === null ? budget === null : budget !== null && isAllocated(budget, budget_usd, allocation);
+  const isLimited = per_hour_usd != null || per_day_usd != null;
+  const isSo =
+    budget_usd === null
+      ? budget === null && !isLimited
+      : budget !== null && isAllocated(budget, budget_usd, allocation);
   return isSo ? [] : [toFleet({ type: 'ALLOCATE', budget_usd, by, ...limitsOf(allocation) })];
 }
 

@@ -19,6 +19,17 @@ const byOperator: FleetRule<'ALLOCATE' | 'PAUSE' | 'RESUME'> = {
 const allocationCovers = coversTheGone(budgetOf);
 const budgetCovers = moneyIsThere<FleetContext>(({ budget }) => budget, 'of the whole fabric');
 
+/** Limits are those of a budget: without one nothing would hold them. */
+const limitsOfSomething: FleetRule<'ALLOCATE'> = {
+  code: 'INVALID_REQUEST',
+  broken: (_, { budget_usd, per_hour_usd, per_day_usd }) =>
+    budget_usd === null && (per_hour_usd != null || per_day_usd != null),
+  message: (_, { per_hour_usd, per_day_usd }) =>
+    `without a budget of the whole fabric there is no limit of ${per_hour_usd ?? per_day_usd} dollars ` +
+    `per ${per_hour_usd == null ? 'day' : 'hour'}; name a budget_usd, too`,
+  details: () => ({ field: 'budget_usd' }),
+};
+
 const notPaused: FleetRule<'RESERVE'> = {
   code: 'CIRCUIT_OPEN',
   broken: ({ pause }) => pause !== null,
@@ -50,7 +61,12 @@ export const fleetRules: {
   ALLOCATE: {
     states: anyone,
     authority: [byOperator],
-    facts: [amountRule('budget_usd', (event) => event.budget_usd ?? 0), ...validWindows, allocationCovers],
+    facts: [
+      amountRule('budget_usd', (event) => event.budget_usd ?? 0),
+      ...validWindows,
+      limitsOfSomething,
+      allocationCovers,
+    ],
   },
   RESERVE: { states: known, authority: [], facts: [amount, notPaused, budgetCovers] },
   SETTLE: {

@@ -34,6 +34,7 @@ const events: FleetEvent[] = [
   allocate(2),
   allocate(0),
   allocate(null),
+  allocate(null, { per_hour_usd: 1 }),
   allocate(-1),
   allocate(2, { per_hour_usd: 1 }),
   allocate(2, { per_day_usd: -1 }),
@@ -114,6 +115,17 @@ describe('the budget of the whole fabric', () => {
     expect(refused(fleet, reserve(0.5))).toBeUndefined();
     expect(refused(fleet, allocate(1.499999))?.code).toBe('POLICY_VIOLATION');
     expect(refused(fleet, allocate(1.5))).toBeUndefined();
+  });
+
+  it('has limits only where there is one', () => {
+    for (const fleet of [fleetMachine.absent, having(allocate(2))]) {
+      for (const limit of [{ per_hour_usd: 1 }, { per_day_usd: 0 }])
+        expect(refused(fleet, allocate(null, limit))).toMatchObject({
+          code: 'INVALID_REQUEST',
+          details: { field: 'budget_usd' },
+        });
+      expect(refused(fleet, allocate(null, { per_hour_usd: null, per_day_usd: null }))).toBeUndefined();
+    }
   });
 
   it('refuses what exceeds an hour, and says when the next begins', () => {
