@@ -116,6 +116,17 @@ describe('a nearly spent budget', () => {
   });
 });
 
+it('a limit for tasks is for new ones: what was created before it is returned to whoever creates it again', async () => {
+  const before = await start();
+  const content = { task_type: 'build', cost_estimate: 5 };
+  const [task_id] = (await tasks(before, 1, content)) as [string];
+  const after = await start({ policy: { max_cost_per_task: 1 } });
+  expect(await after.tasks.create('operator', { task_id, ...content })).toMatchObject({ task_id, n: 1 });
+  await expect(after.tasks.create('operator', { task_id: freshId('t'), ...content })).rejects.toMatchObject({
+    code: 'POLICY_VIOLATION',
+  });
+});
+
 describe('what a claim reserved', () => {
   it('is settled with the cost that the owner tells, on the swarm and on the fabric, in the same commit', async () => {
     const at = await start();

@@ -35,7 +35,8 @@ export class TaskCreation {
    *   expensive), TASK_NOT_FOUND (a dependency), INVALID_REQUEST (it depends on itself)
    */
   async create(by: string, { task_id, ...content }: NewTask): Promise<TaskView> {
-    this.#check(task_id, content);
+    if (content.depends_on?.includes(task_id))
+      throw new FabricError('INVALID_REQUEST', `depends_on: ${task_id} cannot depend on itself; leave it out`);
     const { lease_ms, assign_tasks, assign_timeout_ms } = this.#policy;
     const assign = content.assign ?? assign_tasks;
     const given = { lease_ms, ...withoutUndefined(content), ...(assign ? { assign, assign_timeout_ms } : {}) };
@@ -49,13 +50,15 @@ export class TaskCreation {
         if (sameContent(task.snapshot.context, same)) return { answer: taskView(task.last) };
         throw FabricError.refused(taskMachine.explain(task.snapshot, asked)!);
       }
+      // Of new tasks only: one that is there is returned, whatever the limit has become.
+      this.#checkCost(content);
       const event = { ...asked, ...(await this.#dependencies(view, given.depends_on ?? [])) };
       const create: Send = { machine: taskMachine, id: task_id, event: { ...event } };
       return { send: [create, ...(await takeKey(view, task_id, event))], answer: firstTask };
     });
   }
 
-  #check(task_id: string, { cost_estimate, depends_on }: Omit<NewTask, 'task_id'>): void {
+  #checkCost({ cost_estimate }: Pick<NewTask, 'cost_estimate'>): void {
     const { max_cost_per_task: limit } = this.#policy;
     if ((cost_estimate ?? 0) > limit) {
       throw new FabricError(
@@ -63,8 +66,6 @@ export class TaskCreation {
         `cost_estimate: ${cost_estimate} is above the limit of ${limit} dollars for a task`,
       );
     }
-    if (depends_on?.includes(task_id))
-      throw new FabricError('INVALID_REQUEST', `depends_on: ${task_id} cannot depend on itself; leave it out`);
   }
 
   /** How far the dependencies are. A final state is final; what is open and ends meanwhile is noticed after the commit. */
