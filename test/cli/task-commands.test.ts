@@ -113,13 +113,18 @@ describe('tasks', () => {
     }
     const explained = await fabric.json<Explained>('task', 'explain', 'e.first');
     expect(explained).toMatchObject({ task_id: 'e.first', state: 'available', waiting_for: null, cursor: null });
-    expect(explained.swarms).toContainEqual({ swarm_id: 'elm', qualifies: true });
-    expect(explained.swarms).toContainEqual({
-      swarm_id: 'fir',
-      qualifies: false,
-      code: 'CAPABILITY_MISSING',
-      reason: expect.any(String),
-    });
+    expect(explained.swarms).toContainEqual(
+      expect.objectContaining({ swarm_id: 'elm', qualifies: true, match_score: 1 }),
+    );
+    expect(explained.swarms).toContainEqual(
+      expect.objectContaining({
+        swarm_id: 'fir',
+        qualifies: false,
+        rule: 'capability_match',
+        code: 'CAPABILITY_MISSING',
+        reason: expect.any(String),
+      }),
+    );
     const { stdout } = await fabric.run('task', 'explain', 'e.first');
     expect(stdout).toMatch(/^e\.first is available\n\nSWARM +QUALIFIES +CODE +REASON\n/);
     expect(stdout).toMatch(/\nelm +yes +- +-\n/);

@@ -93,10 +93,7 @@ describe.skipIf(refusal !== undefined)(title, { timeout: 120_000 }, () => {
       audited: false,
       witnesses: [{ audited: false, reason: expect.stringMatching(/no space/) }],
       // A log that cannot be written ends no service.
-      services: [
-        { state: 'running', restarts: 0 },
-        { state: 'running', restarts: 0 },
-      ],
+      services: Array.from({ length: 3 }, () => ({ state: 'running', restarts: 0 })),
     });
     expect((await run('status')).stdout).toMatch(/UNAUDITED: nothing is changed.*\n.*witness\.db cannot store since/);
     const doctor = await run('doctor', '--json');

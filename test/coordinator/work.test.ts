@@ -248,8 +248,9 @@ describe('a blocker', () => {
       'report',
       report,
     );
+    // Nobody can be asked who has nothing that is needed, so a person is.
     expect(helpers).toEqual([]);
-    expect(await operator.request('blocker', 'list', { state: 'reported' })).toMatchObject({
+    expect(await operator.request('blocker', 'list', { state: 'escalated' })).toMatchObject({
       blockers: [{ blocker_id, task_id: id }],
     });
     await new Promise((resolve) => setTimeout(resolve, 2_500));
