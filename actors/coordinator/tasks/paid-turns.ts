@@ -45,13 +45,17 @@ export class PaidTurns {
     return inTurn ? inTurn.answer : await claim();
   }
 
-  /** Runs what ends an ownership of this swarm, which changes its record. */
+  /** Runs what ends an ownership of this swarm with an outcome, which its record counts. */
   async ending<Answer>(by: string, task_id: string, end: () => Promise<Answer>): Promise<Answer> {
     return await this.#ofSwarm(by, async () => {
-      const task = this.#resident({ kind: taskMachine.kind, id: task_id });
-      const held = (task?.context as TaskContext | undefined)?.fleet_reserved_usd ?? 0;
+      const held = this.#task(task_id)?.fleet_reserved_usd ?? 0;
       return await this.#ofFleet(held > 0, end);
     });
+  }
+
+  /** Runs what ends an ownership of this swarm without an outcome: its record changes where something was reserved. */
+  async givingBack<Answer>(by: string, task_id: string, end: () => Promise<Answer>): Promise<Answer> {
+    return this.#task(task_id)?.reserved_usd === null ? await end() : await this.ending(by, task_id, end);
   }
 
   /** What the claim would reserve, as far as is known; null where it would reserve nothing, or be refused. */
@@ -74,6 +78,10 @@ export class PaidTurns {
   /** Taken while a swarm's turn is held, and never the other way round. */
   async #ofFleet<Answer>(isNeeded: boolean, run: () => Promise<Answer>): Promise<Answer> {
     return isNeeded ? await this.#options.lanes.run(ofFleet, run) : await run();
+  }
+
+  #task(id: string): TaskContext | undefined {
+    return this.#resident({ kind: taskMachine.kind, id })?.context as TaskContext | undefined;
   }
 
   #resident(ref: ActorRef) {

@@ -108,10 +108,10 @@ export class TaskOperations {
   /** Gives a task back, and the attempt with it; the same again returns the task. @throws FabricError as `start` */
   async release(by: string, task_id: string, token: number): Promise<TaskView> {
     const event = { type: 'RELEASE', by, token };
-    return await this.#byOwner(by, task_id, (task) => {
-      if (isRepeated(task.last, event)) return 'repeated';
-      return { event, owner: givenBack(task) };
-    });
+    const decide = (task: Task): Change | 'repeated' =>
+      isRepeated(task.last, event) ? 'repeated' : { event, owner: givenBack(task) };
+    const end = async () => await this.#end({ by, trace_id: task_id }, task_id, decide);
+    return await this.#turns.givingBack(by, task_id, end);
   }
 
   /**
