@@ -159,6 +159,24 @@ describe('resetting a circuit, where policy wants it approved,', () => {
   });
 });
 
+describe('what would be refused whatever a person says', () => {
+  it('asks nobody, and is refused at once: a circuit that only money closes, an allocation below what is gone', async () => {
+    const before = (await pending()).map((one) => one.approval_id);
+    const swarm = await governed.swarm();
+    const { id: swarm_id, client } = swarm;
+    const raised = await askedFor(ask('allocate_budget', { swarm_id, budget_usd: 2, per_hour_usd: 2 }));
+    await approval('decide', { approval_id: raised, decision: 'approve', name: 'Ada' });
+    await client.request('governor', 'track_cost', { operation: 'call', cost_usd: 2 });
+    await expect(ask('reset_circuit', { swarm_id })).rejects.toMatchObject({ code: 'BUDGET_EXHAUSTED' });
+    const refused = await ask('allocate_budget', { swarm_id, budget_usd: 1, per_hour_usd: null }).catch(
+      (error: unknown) => error as FabricError,
+    );
+    expect(refused).toMatchObject({ code: 'POLICY_VIOLATION' });
+    expect((refused as FabricError).details).not.toHaveProperty('approval_id');
+    expect((await pending()).map((one) => one.approval_id)).toEqual(before);
+  });
+});
+
 describe('an approval', () => {
   const trace_id = 'trace-1';
   const wish = (action: string) => ({ action, target: null, request: { path: freshId('p') }, by: 'asker' });
