@@ -57,7 +57,7 @@ export interface BlockerContext extends BlockerContent {
   resolved_by: string | null;
   escalation_reason: string | null;
   reported_at: number;
-  /** When it was reported, or the last helper joined. */
+  /** When it was reported, or the last helper joined that had not declined before. */
   progress_at: number;
   escalated_at: number | null;
   resolved_at: number | null;

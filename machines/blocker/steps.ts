@@ -34,7 +34,8 @@ const steps: Steps = {
   }),
   JOIN: (blocker, event) => ({
     helpers: answered(blocker, event.by, { answer: 'joined', at: event.at, reason: null }),
-    progress_at: event.at,
+    // Who leaves and comes back does not put off that a person is asked.
+    progress_at: helperOf(blocker, event.by)?.answer === 'declined' ? blocker.progress_at : event.at,
   }),
   DECLINE: (blocker, event) => ({
     helpers: answered(blocker, event.by, { answer: 'declined', at: event.at, reason: event.reason ?? null }),

@@ -34,10 +34,14 @@ export class HelpWorld {
   readonly timers = new MemoryTimers(this.clock);
   readonly registers = new MemoryRegisters(this.clock);
   readonly told: Told[] = [];
+  /** What was sent, also where it was told before. */
+  readonly sent: Told[] = [];
   readonly coordinator: BlockerOperations;
   readonly governors: HelpForBlockers[] = [];
   /** While it is set, people's mailbox refuses. */
   refusesPeople = false;
+  /** While it is set, what the coordinator tells is lost, as when its process ends after a commit. */
+  losesNotices = false;
   readonly #policy: PolicyKnown;
   readonly #swarms = new SwarmIndex();
   readonly #store: ActorStore;
@@ -47,7 +51,13 @@ export class HelpWorld {
     this.#store = this.#storeOf((stored) => this.coordinator.committed(stored));
     const store = this.#store;
     const helpers = { swarms: this.#swarms, policy: this.#policy };
-    this.coordinator = new BlockerOperations({ store, lanes: new Lanes(), newId, notify: this.#notify, helpers });
+    this.coordinator = new BlockerOperations({
+      store,
+      lanes: new Lanes(),
+      newId,
+      notify: this.#notifyUnlessLost,
+      helpers,
+    });
   }
 
   /** A governor that begins with what the log holds; `swept` tells it that it knows all of that. */
@@ -163,8 +173,14 @@ export class HelpWorld {
     await this.timers.consume(async (timer) => await this.governors[0]!.due(timer));
   }
 
+  /** As mailboxes do: the same notice to the same reader is one. */
   readonly #notify = (to: string, type: NoticeType, notice: Notice): void => {
-    this.told.push({ to, type, notice });
+    this.sent.push({ to, type, notice });
+    if (!this.told.some((one) => one.to === to && one.notice.id === notice.id)) this.told.push({ to, type, notice });
+  };
+
+  readonly #notifyUnlessLost = (to: string, type: NoticeType, notice: Notice): void => {
+    if (!this.losesNotices) this.#notify(to, type, notice);
   };
 
   #storeOf(committed: (stored: StoredRecord) => void): ActorStore {

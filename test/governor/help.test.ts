@@ -181,6 +181,30 @@ describe('a blocker of which nothing comes', () => {
     });
   });
 
+  it('is not put off by a helper that leaves and comes back, again and again', async () => {
+    const world = new HelpWorld();
+    await world.able('a');
+    await world.governor();
+    await world.handleTimers();
+    const id = await world.report();
+    await world.coordinator.join('a', id);
+    const joined_at = world.clock.now();
+    await world.able('b');
+    await world.clock.advance(10_000);
+    await world.sweep();
+    await world.coordinator.join('b', id);
+    for (let i = 0; i < 3; i++) {
+      await world.clock.advance(blocker_escalation_ms! / 4);
+      await world.coordinator.decline('a', id);
+      await world.coordinator.join('a', id);
+    }
+    expect((await world.blocker(id)).state).toBe('helping');
+    await world.clock.advance(blocker_escalation_ms! / 4);
+    await world.settled();
+    expect((await world.blocker(id)).state).toBe('escalated');
+    expect(world.clock.now() - joined_at).toBe(blocker_escalation_ms! + 10_000);
+  });
+
   it('never does where the policy says so', async () => {
     const world = new HelpWorld({ blocker_escalation_ms: null });
     await world.able('a');

@@ -69,14 +69,14 @@ export class BlockerOperations {
    * Reports what keeps the caller from going on; its task, where one is named, is blocked until it is resolved. The swarms
    * that can help best are asked in the same commit; where none can, a person is. The same report again, while that
    * blocker is open, returns it.
-   * @throws FabricError TASK_NOT_FOUND, NOT_OWNER, STALE_TOKEN, TASK_NOT_AVAILABLE
+   * @throws FabricError TASK_NOT_FOUND, NOT_OWNER, STALE_TOKEN, TASK_NOT_AVAILABLE; RATE_LIMITED when too many are open
    */
   async report(by: string, report: BlockerReport): Promise<Reported> {
     const { task_id, trace = this.#newId() } = report;
     const reporting = { by, report, blocker_id: this.#newId(), helpers: this.#helpers };
     const plan = async (view: PlanView): Promise<Proposal<ReportOutcome>> =>
       task_id === undefined
-        ? await planReport(view, reporting, trace, this.#reports.find(by, report))
+        ? await planReport(view, reporting, trace, this.#openReports(by, report))
         : await planBlock(view, { ...reporting, report: { ...report, task_id } });
     // In turns, so that of reports that come twice at once the second finds the first.
     const { stored, orchestrator, now } = await this.#lanes.run(
@@ -130,6 +130,10 @@ export class BlockerOperations {
     const stored = await this.#store.transact({ by, trace_id: blocker_id }, plan);
     this.#tell(resolvedNotices(stored));
     return blockerView(stored);
+  }
+
+  #openReports(by: string, report: BlockerReport): { known: string | undefined; open: number } {
+    return { known: this.#reports.find(by, report), open: this.#reports.countOf(by) };
   }
 
   /** What sets the task of a blocker free; nothing where it is not blocked by this one any more. */

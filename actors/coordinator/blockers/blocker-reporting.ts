@@ -66,16 +66,28 @@ export async function planBlock(
   };
 }
 
-/** `known` is a blocker that may have come of the same report. */
+/** Open blockers without a task that one swarm may have: each of them draws others. */
+export const mostOpenReports = 256;
+
+/**
+ * `known` is a blocker that may have come of the same report, `open` how many without a task the swarm has.
+ * @throws FabricError RATE_LIMITED
+ */
 export async function planReport(
   view: PlanView,
   { by, report, blocker_id, helpers }: Reporting,
   trace_id: string,
-  known: string | undefined,
+  { known, open }: { readonly known: string | undefined; readonly open: number },
 ): Promise<Proposal<ReportOutcome>> {
   const orchestrator = orchestratorOf(undefined, by);
   const same = known === undefined ? undefined : await openBlocker(view, known, by, report);
   if (same) return { answer: { stored: same, orchestrator, now: view.now } };
+  if (open >= mostOpenReports)
+    throw new FabricError(
+      'RATE_LIMITED',
+      `${by} has ${open} open blockers without a task, as many as it may; resolve some of them, then report further ones`,
+      { open_blockers: open },
+    );
   const content = { by, ...contentOf(report), task_id: null, token: null, trace_id };
   const reported = reporting(blocker_id, content, firstHelp(by, report, helpers, view.now));
   return { send: reported, answer: (committed) => ({ stored: committed.at(-1)!, orchestrator, now: view.now }) };

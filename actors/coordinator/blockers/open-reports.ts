@@ -18,6 +18,8 @@ interface Report {
 
 export class OpenReports {
   readonly #ids = new Map<string, string>();
+  /** The ids of those of each swarm. */
+  readonly #open = new Map<string, Set<string>>();
   readonly #ended = new RecentRevisions();
 
   /** Takes in a record, in any order. */
@@ -26,12 +28,21 @@ export class OpenReports {
     const blocker = record.snapshot.context as BlockerContext;
     if (blocker.task_id !== null) return;
     const key = keyOf(blocker.reported_by, { ...blocker, type: blocker.blocker_type });
+    const open = this.#open.get(blocker.reported_by) ?? new Set<string>();
     if (record.snapshot.status === 'active') {
-      if (!this.#ended.covers(record.id, revision)) this.#ids.set(key, record.id);
+      if (this.#ended.covers(record.id, revision)) return;
+      this.#ids.set(key, record.id);
+      this.#open.set(blocker.reported_by, open.add(record.id));
     } else {
       if (this.#ids.get(key) === record.id) this.#ids.delete(key);
+      if (open.delete(record.id) && open.size === 0) this.#open.delete(blocker.reported_by);
       this.#ended.note(record.id, revision);
     }
+  }
+
+  /** How many open blockers without a task the swarm has reported. */
+  countOf(by: string): number {
+    return this.#open.get(by)?.size ?? 0;
   }
 
   /** The id of the blocker that this report may have made before. */

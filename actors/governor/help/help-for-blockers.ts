@@ -38,6 +38,9 @@ export type HelpParts = GovernorParts & Pick<EscalationParts, 'deliver'>;
 
 interface OpenBlocker extends SeenBlocker {
   readonly revision: number;
+  readonly stored: StoredRecord;
+  /** Who was sent the call for help from here. */
+  readonly called: Set<string>;
   /** For which times timers were set here. */
   readonly armed: { [what: string]: number };
   /** When the sweep looks for further helpers, milliseconds since 1970. */
@@ -74,7 +77,8 @@ export class HelpForBlockers implements GovernorPart {
     }
     const state = snapshot.value as BlockerState;
     const context = snapshot.context as BlockerContext;
-    const open = { state, context, revision, armed: known?.armed ?? {}, lookAt: record.at + graceMs };
+    const { armed = {}, called = new Set<string>() } = known ?? {};
+    const open = { state, context, revision, stored, armed, called, lookAt: record.at + graceMs };
     this.#open.set(id, open);
     this.#arm(id, open);
     if (state === 'escalated') this.#escalations.add(stored);
@@ -87,7 +91,9 @@ export class HelpForBlockers implements GovernorPart {
     if (kind !== blockerMachine.kind || event.type !== 'INVITE') return;
     const asked = event['swarm_ids'] as readonly string[];
     for (const { to, notice } of helpNotices(stored, at)) {
-      if (asked.includes(to)) this.#parts.notify(to, 'help', notice);
+      if (!asked.includes(to)) continue;
+      this.#open.get(stored.record.id)?.called.add(to);
+      this.#parts.notify(to, 'help', notice);
     }
   }
 
@@ -105,10 +111,13 @@ export class HelpForBlockers implements GovernorPart {
       // The policy may have changed since.
       this.#arm(id, open);
       const now = clock.now();
+      this.#callAgain(open, now);
       let calls = isDue(open, policy.current, now);
       if (!calls && looks < mostLooks && now >= open.lookAt && this.#lacksHelp(open, now)) {
         looks++;
         open.lookAt = now + lookEveryMs;
+        // Behind all others, so that each has its turn, however many there are.
+        if (this.#open.get(id) === open && this.#open.delete(id)) this.#open.set(id, open);
         calls = nextHelp(open, { swarms, policy }, now).length > 0;
       }
       if (!calls) continue;
@@ -127,6 +136,15 @@ export class HelpForBlockers implements GovernorPart {
   /** Whether more may be asked, or a person has to be. */
   #lacksHelp(open: OpenBlocker, now: number): boolean {
     return open.state === 'reported' || openPlaces(open.context, this.#parts, now) > 0;
+  }
+
+  /** Whoever asked a swarm may have ended before it told it; the same notice again changes nothing. */
+  #callAgain({ stored, called }: OpenBlocker, now: number): void {
+    for (const { to, notice } of helpNotices(stored, now)) {
+      if (called.has(to) || now - Number(notice['at']) < graceMs) continue;
+      called.add(to);
+      this.#parts.notify(to, 'help', notice);
+    }
   }
 
   /** Sets the timers; the sweep is there for those that are lost. */
