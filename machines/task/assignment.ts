@@ -3,9 +3,9 @@
  * the assignment, the time of every while is on record, so that a task is never kept for longer than that.
  */
 import { isSwarmId, operatorId } from '../address.ts';
-import type { EventRules, Rule } from '../rules.ts';
+import { type EventRules, either, type Rule } from '../rules.ts';
 import { type Assignment, maxAsked, type TaskContext, type TaskState } from './context.ts';
-import type { AssignTask, ClaimTask } from './events.ts';
+import { type AssignTask, type ClaimTask, passingsOver } from './events.ts';
 
 /** The assignment of a task that has just become available: kept for whoever it will be assigned to. */
 export function firstAssignment(assign_timeout_ms: number | null, at: number): Assignment | null {
@@ -67,10 +67,19 @@ const validWhile: Rule<TaskContext, AssignTask> = {
   details: () => ({ field: 'until' }),
 };
 
-/** So that of two who assign at once only one does, and a swarm has the time that it was given. */
+const validPassingOver: Rule<TaskContext, AssignTask> = {
+  code: 'INVALID_REQUEST',
+  broken: (_, { passed_over }) => passed_over != null && !passingsOver.includes(passed_over.why),
+  message: (_, { passed_over }) =>
+    `passed_over.why is ${JSON.stringify(passed_over?.why)}; allowed: ${either(passingsOver)}`,
+  details: () => ({ field: 'passed_over' }),
+};
+
+/** So that of two who assign at once only one does, and a swarm that can claim has the time that it was given. */
 const notKeptYet: Rule<TaskContext, AssignTask> = {
   code: 'CONFLICT',
-  broken: ({ assignment }, { at }) => assignment?.to != null && at < assignment.until,
+  broken: ({ assignment }, { at, passed_over }) =>
+    assignment?.to != null && at < assignment.until && passed_over?.swarm_id !== assignment.to,
   message: ({ assignment }) =>
     `the task is kept for ${assignment?.to} until ${assignment?.until}; assign it again then`,
   details: ({ assignment }) => ({ assigned_to: assignment?.to, until: assignment?.until }),
@@ -98,5 +107,5 @@ const roomToAsk: Rule<TaskContext, AssignTask> = {
 export const assignRules: EventRules<TaskContext, AssignTask, TaskState> = {
   states: ['available'],
   authority: [],
-  facts: [validAssignee, validWhile, isAssignable, notKeptYet, notAskedYet, notOpenYet, roomToAsk],
+  facts: [validAssignee, validWhile, validPassingOver, isAssignable, notKeptYet, notAskedYet, notOpenYet, roomToAsk],
 };

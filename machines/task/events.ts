@@ -73,7 +73,18 @@ export interface AssignTask extends MachineEvent {
   match_score?: number | null;
   combined_score?: number | null;
   reason: string;
+  /** For whom the task is kept, and why that swarm cannot claim it any more; without it its while has to be over. */
+  passed_over?: PassedOver | null;
 }
+
+/** A swarm that cannot claim what is kept for it. */
+export interface PassedOver {
+  swarm_id: string;
+  why: PassingOver;
+}
+
+export const passingsOver = ['unregistered', 'offline', 'circuit_open'] as const;
+export type PassingOver = (typeof passingsOver)[number];
 
 interface ByOwner extends MachineEvent {
   by: string;

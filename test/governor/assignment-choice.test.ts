@@ -78,6 +78,21 @@ describe('the next assignment of a task', () => {
     });
   });
 
+  it('says why one is passed over before its time was over', () => {
+    const over = (why: 'offline' | 'circuit_open' | 'unregistered') => ({ passedOver: { swarm_id: 'a', why } });
+    const one = [factors('a'), factors('b')];
+    expect(chooseSwarm(task(['a']), { ...parts(one), ...over('offline') })).toMatchObject({
+      to: 'b',
+      passed_over: { swarm_id: 'a', why: 'offline' },
+      reason: expect.stringMatching(/^the next best after a, which is offline: /),
+    });
+    expect(chooseSwarm(task(['a']), { ...parts([factors('a')]), ...over('circuit_open') })).toMatchObject({
+      to: null,
+      passed_over: { swarm_id: 'a', why: 'circuit_open' },
+      reason: 'open to all: a has an open circuit, and no other qualifies and can take one more',
+    });
+  });
+
   it('passes those by that were offered as many tasks as they can take', () => {
     const ranked = [factors('a', { free_slots: 2 }), factors('b', { free_slots: 1 })];
     expect(chooseSwarm(task(), parts(ranked, { a: 1 })).to).toBe('a');

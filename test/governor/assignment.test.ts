@@ -5,7 +5,10 @@ import type { TaskView } from '../../actors/coordinator/tasks/task-view.ts';
 import { assignTimer } from '../../actors/governor/assignment/assignment.ts';
 import type { Governor } from '../../actors/governor/governor.ts';
 import type { TaskContext } from '../../machines/task/context.ts';
+import { taskMachine } from '../../machines/task/machine.ts';
 import type { FabricClient } from '../../src/bus/client.ts';
+import { systemClock } from '../../src/clock.ts';
+import { ActorStore } from '../../src/store/actor-store.ts';
 import { decodeMessage } from '../../src/store/mailbox-message.ts';
 import { NatsRecordLog } from '../../src/store/nats-record-log.ts';
 import type { StoredRecord } from '../../src/store/record-log.ts';
@@ -160,6 +163,51 @@ describe('with time to claim, a task', () => {
     expect((await get(task_id)).assignment?.to).toBe(rich.id);
   });
 
+  it.each([
+    [
+      'is paused',
+      'circuit_open',
+      async ({ id }: Worker) => await governed.operator.request('governor', 'pause', { swarm_id: id }),
+    ],
+    ['unregisters', 'unregistered', async ({ client }: Worker) => await client.request('swarm', 'unregister')],
+  ])('goes to the next best at once when the one that it is kept for %s', async (_, why, leave) => {
+    const name = skill();
+    const best = await worker([name], 1);
+    const next = await worker([name], 2);
+    const task_id = await create({ requires: [name], assign: true });
+    await assignedTo(task_id, best.id);
+    await leave(best);
+    await assignedTo(task_id, next.id);
+    expect((await assignments(task_id)).at(-1)).toMatchObject({ passed_over: { swarm_id: best.id, why } });
+    await until('it is in the mailbox', async () => (await mailed(next.id)).includes(task_id));
+    expect(await claim(next, task_id)).toMatchObject({ claimed: true });
+  });
+
+  it('is put into the mailbox by another governor when the one that assigned it ended before it could', async () => {
+    const name = skill();
+    const best = await worker([name], 1);
+    // As the record of a governor that was killed right after its commit.
+    const { core } = governed.governor;
+    const task_id = freshId('t');
+    const cause = { by: 'IF.governor', trace_id: 't' };
+    const log = core.store;
+    await governed.operator.request('governor', 'pause', { all: true });
+    await until('the governors know', () => governors.every((one) => one.core.fleet.paused !== null));
+    await governed.operator.request('task', 'create', { task_id, task_type: 'build', requires: [name], assign: true });
+    const { nc, namespace } = await governed.fabric.context('killed');
+    const store = new ActorStore({
+      log: new NatsRecordLog(nc, namespace),
+      clock: systemClock,
+      newId: () => freshId('e'),
+    });
+    const event = { type: 'ASSIGN', to: best.id, until: Date.now() + 60_000, reason: 'the best' };
+    await store.dispatch(taskMachine, task_id, event, cause);
+    expect(await log.read({ kind: 'task', id: task_id })).toMatchObject({ record: { event: { to: best.id } } });
+    await until('it is in the mailbox', async () => (await mailed(best.id)).length > 0);
+    expect(await mailed(best.id)).toEqual([task_id]);
+    await governed.operator.request('governor', 'resume', { all: true });
+  });
+
   it('is assigned anew when it is available again', async () => {
     const name = skill();
     const best = await worker([name], 1);
@@ -244,5 +292,27 @@ describe('with little time to claim, a task', () => {
     const task_id = await create({ requires: [name] });
     await governed.another();
     await until('it is assigned', async () => (await assignments(task_id)).some(({ to }) => to === best.id));
+  });
+});
+
+describe('a task that is kept for a swarm which falls silent', () => {
+  beforeAll(async () => {
+    governed = await startGoverned({ assign_timeout_ms: 60_000 }, { liveness_ms: 1_500 });
+    governors = [governed.governor];
+  });
+  afterAll(async () => await governed?.stop());
+
+  it('goes to the next best when that one is offline, long before its time is over', async () => {
+    const name = skill();
+    const next = await worker([name], 2);
+    const best = await worker([name], 1);
+    const task_id = await create({ requires: [name], assign: true });
+    await assignedTo(task_id, best.id);
+    await until('it is assigned to the one that is alive', async () => {
+      await next.client.request('swarm', 'heartbeat');
+      return (await get(task_id)).assignment?.to === next.id;
+    });
+    expect((await assignments(task_id)).at(-1)).toMatchObject({ passed_over: { swarm_id: best.id, why: 'offline' } });
+    expect(await claim(next, task_id)).toMatchObject({ claimed: true });
   });
 });

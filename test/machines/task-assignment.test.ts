@@ -56,6 +56,25 @@ describe('a task that is to be assigned', () => {
     expect(refused(next, claim({ owner: 'beta', at: t0 + 1_500 }))?.code).toBe('TASK_NOT_AVAILABLE');
   });
 
+  it('goes on before that time when the swarm that it is kept for cannot claim it any more, and not for any other one', () => {
+    const assigned = having(toAssign, assignTo('beta'));
+    const early = (to: string | null, swarm_id: string) =>
+      assignTo(to, { at: t0 + 3, until: t0 + 1_003, passed_over: { swarm_id, why: 'offline' } });
+    expect(refused(assigned, early('gamma', 'beta'))).toBeUndefined();
+    expect(refused(assigned, early(null, 'beta'))).toBeUndefined();
+    expect(refused(assigned, early('beta', 'beta'))?.code).toBe('CONFLICT');
+    expect(refused(assigned, early('gamma', 'delta'))?.code).toBe('CONFLICT');
+    const next = having(toAssign, assignTo('beta'), early('gamma', 'beta'));
+    expect(next.context.assignment?.asked.map(({ swarm_id }) => swarm_id)).toEqual(['beta', 'gamma']);
+    expect(refused(next, claim({ owner: 'beta', at: t0 + 4 }))?.code).toBe('TASK_NOT_AVAILABLE');
+    expect(refused(next, early('delta', 'beta'))?.code).toBe('CONFLICT');
+    const unheardOf = assignTo('gamma', { passed_over: { swarm_id: 'beta', why: 'tired' as 'offline' } });
+    expect(refused(assigned, unheardOf)).toMatchObject({
+      code: 'INVALID_REQUEST',
+      details: { field: 'passed_over' },
+    });
+  });
+
   it('is open to all at once when nobody is left, and that is said once', () => {
     const open = having(toAssign, assignTo(null));
     expect(open.context.assignment).toEqual({ to: null, until: t0 + 2, asked: [], reason: 'nobody is left' });

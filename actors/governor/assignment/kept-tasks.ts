@@ -13,6 +13,8 @@ export interface KeptTask {
   readonly to: string | null;
   /** The end of the while in which nobody else can claim it, milliseconds since 1970. */
   readonly until: number;
+  /** When it was kept for `to`, milliseconds since 1970; 0 without one. */
+  readonly since: number;
 }
 
 export class KeptTasks {
@@ -28,7 +30,8 @@ export class KeptTasks {
     const isKept = stateName(snapshot.value) === 'available' && !isOpenToAll(snapshot.context as TaskContext);
     this.#drop(id, before);
     if (!isKept || assignment == null) return undefined;
-    const kept = { revision, to: assignment.to, until: assignment.until };
+    const { to, until, asked } = assignment;
+    const kept = { revision, to, until, since: to === null ? 0 : (asked.at(-1)?.at ?? 0) };
     this.#tasks.set(id, kept);
     if (kept.to !== null) {
       const offers = this.#offers.get(kept.to) ?? new Set();
@@ -48,6 +51,22 @@ export class KeptTasks {
     const offers = this.#offers.get(swarm_id);
     if (!offers) return 0;
     return offers.has(besides) ? offers.size - 1 : offers.size;
+  }
+
+  /** Ids of the tasks that are kept for a swarm. */
+  keptFor(swarm_id: string): string[] {
+    return [...(this.#offers.get(swarm_id) ?? [])];
+  }
+
+  /** The swarms that tasks are kept for. */
+  swarms(): string[] {
+    return [...this.#offers.keys()];
+  }
+
+  /** The tasks that are kept for a swarm at this time, with their ids. */
+  *assigned(now: number): Iterable<readonly [id: string, kept: KeptTask & { readonly to: string }]> {
+    for (const [id, kept] of this.#tasks)
+      if (kept.to !== null && now < kept.until) yield [id, { ...kept, to: kept.to }];
   }
 
   /** Ids of the tasks for which a swarm is to be chosen at this time, milliseconds since 1970. */
