@@ -27,13 +27,27 @@ export interface CircuitParts extends GovernorParts {
   readonly deliver: (to: string, type: NoticeType, notice: Notice) => Promise<void>;
 }
 
+/** An opening of a swarm's circuit, and what people are to be told of it. */
+interface Untold {
+  readonly swarm_id: string;
+  readonly opened_at: number | null;
+  readonly notice: Notice;
+  /** Milliseconds since 1970. */
+  readonly notBefore: number;
+}
+
 export class Circuits implements GovernorPart {
   readonly timers = [cooldownTimer];
   readonly #parts: CircuitParts;
   /** Swarms whose circuit is open, with the time for which a timer was set here. */
   readonly #open = new Map<string, { armedFor: number | undefined }>();
-  /** Swarms of whose circuit people may not have been told, and not before when. */
-  readonly #untold = new Map<string, number>();
+  /**
+   * Openings of which people may not have been told, by the ids of their notices: as they were, since a circuit may close
+   * for a trial, or be reset, before anybody was told.
+   */
+  readonly #untold = new Map<string, Untold>();
+  /** Of open circuits, the opening of which people were told. */
+  readonly #told = new Map<string, number | null>();
   #telling: Promise<void> | undefined;
   #stopped = false;
 
@@ -47,13 +61,17 @@ export class Circuits implements GovernorPart {
     const known = this.#parts.swarms.get(record.id);
     if (known?.state.circuit !== 'open') {
       this.#open.delete(record.id);
-      this.#untold.delete(record.id);
+      this.#told.delete(record.id);
       return;
     }
     if (!this.#open.has(record.id)) this.#open.set(record.id, { armedFor: undefined });
     this.#arm(known);
     if (!isTripped(known.context)) return;
-    if (!this.#untold.has(record.id)) this.#untold.set(record.id, 0);
+    const { circuit_opened_at } = known.context;
+    if (this.#told.has(record.id) && this.#told.get(record.id) === circuit_opened_at) return;
+    const notice = openedNotice(record.id, known.context);
+    if (!this.#untold.has(notice.id))
+      this.#untold.set(notice.id, { swarm_id: record.id, opened_at: circuit_opened_at, notice, notBefore: 0 });
     this.#tellAll();
   }
 
@@ -120,27 +138,26 @@ export class Circuits implements GovernorPart {
 
   async #tellUntold(): Promise<void> {
     const { clock, log } = this.#parts;
-    for (const [swarm_id, notBefore] of this.#untold) {
+    for (const [id, untold] of this.#untold) {
       if (this.#stopped) return;
-      if (notBefore > clock.now()) continue;
+      if (untold.notBefore > clock.now()) continue;
+      const { swarm_id, opened_at } = untold;
       try {
-        await this.#tell(swarm_id);
-        this.#untold.delete(swarm_id);
+        await this.#tell(untold);
+        this.#untold.delete(id);
+        if (this.#open.has(swarm_id)) this.#told.set(swarm_id, opened_at);
       } catch (error) {
-        this.#untold.set(swarm_id, clock.now() + refusedMs);
+        this.#untold.set(id, { ...untold, notBefore: clock.now() + refusedMs });
         log.warn({ err: error, swarm_id }, 'people were not told yet of an open circuit');
       }
     }
   }
 
-  async #tell(swarm_id: string): Promise<void> {
-    const { registers, deliver, swarms } = this.#parts;
-    const context = swarms.get(swarm_id)?.context;
-    if (!context || !isTripped(context)) return;
-    const opened_at = context.circuit_opened_at;
+  async #tell({ swarm_id, opened_at, notice }: Untold): Promise<void> {
+    const { registers, deliver } = this.#parts;
     const told = await registers.read(toldRegister, swarm_id);
     if (told?.value === opened_at) return;
-    await deliver(operatorId, 'escalation', openedNotice(swarm_id, context));
+    await deliver(operatorId, 'escalation', notice);
     // Another governor may have told the same; whoever comes to it is content.
     await registers.change(toldRegister, swarm_id, opened_at, toldForMs, told?.revision ?? 0);
   }
