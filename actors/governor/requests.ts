@@ -12,6 +12,10 @@ import { matchRequest } from './match.ts';
 
 const whole = z.literal(true, { error: 'must be true, or left out' });
 const orNone = usd.nullable().optional();
+/** Whom something is given to, who need not have registered yet: an operator never will. */
+const anySwarmId = swarmId.refine((id) => id !== operatorId, {
+  error: `must be the id of a swarm; ${operatorId} is the operators' own`,
+});
 
 export function governorRequests(core: GovernorCore): Readonly<Record<string, Operation>> {
   const { swarms, policy, clock, budgets, controls, fleetControls, reports } = core;
@@ -55,7 +59,7 @@ export function governorRequests(core: GovernorCore): Readonly<Record<string, Op
       },
     ),
     grant: operation(
-      { swarm_id: swarmId, capabilities: names.min(1, 'must name at least one capability') },
+      { swarm_id: anySwarmId, capabilities: names.min(1, 'must name at least one capability') },
       async ({ caller, body }) => await controls.grant(caller, body.swarm_id, body.capabilities),
       'operator',
     ),
@@ -66,7 +70,7 @@ export function governorRequests(core: GovernorCore): Readonly<Record<string, Op
     ),
     allocate_budget: operation(
       {
-        swarm_id: swarmId.optional(),
+        swarm_id: anySwarmId.optional(),
         fabric: whole.optional(),
         budget_usd: usd.nullable(),
         per_hour_usd: orNone,

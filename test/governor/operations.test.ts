@@ -27,6 +27,13 @@ describe('budgets', () => {
     });
   });
 
+  it('and grants are for swarms, which an operator never becomes', async () => {
+    const swarm_id = 'operator';
+    const error = { code: 'INVALID_REQUEST', details: { field: 'swarm_id' } };
+    await refused(ask('allocate_budget', { swarm_id, budget_usd: 1 }), error);
+    await refused(ask('grant', { swarm_id, capabilities: ['code:any'] }), error);
+  });
+
   it('take what a swarm charges, to the micro-dollar, and refuse what does not remain', async () => {
     const { id, client } = await governed.swarm({ budget_usd: 1 });
     const charge = async (cost_usd: number) =>
