@@ -52,6 +52,8 @@ export class PolicyLoader implements GovernorPart {
     if (this.#dir === null) return;
     const stored = await this.#parts.store.read(governorPolicyRef);
     if (stored) this.apply(stored);
+    // A governor that starts again must not take a file that went away meanwhile for one that was never there.
+    this.#hadFile ||= this.#parts.policy.recorded?.file === shownPath(this.#path);
     await this.#look();
   }
 

@@ -120,6 +120,19 @@ describe('the policy loader', () => {
     expect(restarted.policy.current).toEqual(defaultPolicy);
   });
 
+  it('does not relax a policy whose file appeared later and went away while no governor looked', async () => {
+    const log = new MemoryRecordLog();
+    const { loader } = loaderOver(log);
+    await loader.start();
+    await write('max_cost_per_task: 1\n');
+    for (let i = 0; i < 2; i++) await loader.sweep();
+    await rm(path());
+    const restarted = loaderOver(log);
+    await restarted.loader.start();
+    expect(restarted.policy.current.max_cost_per_task).toBe(1);
+    expect(restarted.told).toMatchObject([{ notice: { message: expect.stringContaining('is gone') } }]);
+  });
+
   it('takes a file that appears later', async () => {
     const { loader, policy } = loaderOver(new MemoryRecordLog());
     await loader.start();
