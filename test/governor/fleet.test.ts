@@ -72,6 +72,34 @@ describe('all swarms', () => {
   });
 });
 
+describe('while all swarms are paused', () => {
+  it('one that registers claims nothing and is handed nothing, what others own goes on, and a resume hands out at once', async () => {
+    const owner = await governed.swarm({ capabilities: ['fleet:owner'] });
+    const owned = await task({ requires: ['fleet:owner'] });
+    const { token } = await claim(owner, owned);
+    await ask('pause', { all: true });
+    await until(
+      'claims are refused',
+      async () => !(await claim(owner, await task({ requires: ['fleet:owner'] }))).claimed,
+    );
+    const late = await governed.swarm({ capabilities: ['fleet:late'] });
+    const task_types = ['late'];
+    const task_id = await task({ requires: ['fleet:late'], task_type: 'late' });
+    expect(await claim(late, task_id)).toMatchObject({ claimed: false, reason: 'CIRCUIT_OPEN' });
+    expect(await late.client.request('task', 'next', { task_types, wait_ms: 100 })).toEqual({ task: null });
+    const parked = late.client.request<{ task: { task_id: string } | null }>('task', 'next', {
+      task_types,
+      wait_ms: 20_000,
+    });
+    await owner.client.request('task', 'heartbeat', { task_id: owned, token });
+    expect(await owner.client.request('task', 'complete', { task_id: owned, token })).toMatchObject({
+      state: 'completed',
+    });
+    await ask('resume', { all: true });
+    expect((await parked).task).toMatchObject({ task_id });
+  });
+});
+
 describe('the budget of all swarms', () => {
   it('holds over their own, for what they track: the smaller remainder counts', async () => {
     const one = await governed.swarm({ budget_usd: 5 });
@@ -93,6 +121,14 @@ describe('the budget of all swarms', () => {
     });
     expect(await ask('allocate_budget', { fabric: true, budget_usd: null })).toMatchObject({ budget: null });
     await charge(two, 0.6);
+  });
+
+  it('limits an hour or a day only where there is one, and says so', async () => {
+    for (const limit of [{ per_hour_usd: 1 }, { per_day_usd: 1 }])
+      await expect(ask('allocate_budget', { fabric: true, budget_usd: null, ...limit })).rejects.toMatchObject({
+        code: 'INVALID_REQUEST',
+        details: { field: 'budget_usd' },
+      });
   });
 
   it('is never overspent by 64 charges of eight swarms at once', async () => {

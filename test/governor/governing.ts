@@ -30,9 +30,12 @@ export interface Swarm {
   readonly client: FabricClient;
 }
 
-export async function startGoverned(policy: Partial<GovernorPolicy> = {}): Promise<Governed> {
+export async function startGoverned(
+  policy: Partial<GovernorPolicy> = {},
+  others: Partial<ServiceSettings> = {},
+): Promise<Governed> {
   const fabric = await startFabric();
-  const settings: Partial<ServiceSettings> = { policy: { ...defaultPolicy, ...policy } };
+  const settings: Partial<ServiceSettings> = { ...others, policy: { ...defaultPolicy, ...policy } };
   const governors: Governor[] = [];
   const another = async () => {
     const governor = await Governor.start(await fabric.context('governor', settings));
