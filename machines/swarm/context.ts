@@ -58,7 +58,7 @@ export interface SwarmContext {
   counters: SwarmCounters;
   /** The circuit is open as long as there is one. */
   circuit_reasons: CircuitReason[];
-  /** When the circuit last opened; null while it is closed. */
+  /** When the circuit last opened, or, while it was open, tripped for another reason; null while it is closed. */
   circuit_opened_at: number | null;
   /** What the reason `paused` stands for. */
   pause: Pause | null;

@@ -127,6 +127,12 @@ export function stepSwarm(swarm: SwarmContext, event: SwarmEvent): Partial<Swarm
   const step = steps[event.type] as (swarm: SwarmContext, event: SwarmEvent) => Partial<SwarmContext>;
   const changed = step(swarm, event);
   const reasons = changed.circuit_reasons ?? swarm.circuit_reasons;
-  const openedAt = reasons.length === 0 ? null : (swarm.circuit_opened_at ?? event.at);
-  return { ...changed, circuit_opened_at: openedAt, updated_at: event.at };
+  return { ...changed, circuit_opened_at: openedAt(swarm, reasons, event.at), updated_at: event.at };
+}
+
+/** A circuit that was only paused opens anew when it trips: the cool-down begins then, and people are told. */
+function openedAt(swarm: SwarmContext, reasons: readonly CircuitReason[], at: number): number | null {
+  if (reasons.length === 0) return null;
+  const trips = reasons.some((reason) => reason !== 'paused' && !swarm.circuit_reasons.includes(reason));
+  return trips ? at : (swarm.circuit_opened_at ?? at);
 }

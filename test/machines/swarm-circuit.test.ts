@@ -80,6 +80,22 @@ describe('a circuit', () => {
     expect(stateName(open.value)).toBe('registered.online.open');
   });
 
+  it('that trips while it is paused opens anew, and so it does for money after failures', () => {
+    const paused = having(register(), pause());
+    const failed = fold(swarmMachine, [{ ...trip('failures'), at: t0 + 60_000 }], paused);
+    expect(failed.context).toMatchObject({
+      circuit_reasons: ['paused', 'failures'],
+      circuit_opened_at: t0 + 60_000,
+    });
+    const resumed = fold(swarmMachine, [{ ...plain('RESUME'), at: t0 + 61_000 }], failed);
+    expect(resumed.context).toMatchObject({ circuit_reasons: ['failures'], circuit_opened_at: t0 + 60_000 });
+    const broke = fold(swarmMachine, [{ ...trip('budget'), at: t0 + 62_000 }], resumed);
+    expect(broke.context.circuit_opened_at).toBe(t0 + 62_000);
+    expect(fold(swarmMachine, [{ ...trip('budget'), at: t0 + 63_000 }], broke).context.circuit_opened_at).toBe(
+      t0 + 62_000,
+    );
+  });
+
   it('on trial admits one task, which decides', () => {
     const trial = having(register(), trip('failures'), reset(true), reserve('task:a'));
     expect(trial.context.on_trial).toBe(true);
