@@ -54,6 +54,11 @@ export async function throughGate<Answer>(
         const pending = { pending: requirement };
         return requirement.send.length > 0 ? { send: requirement.send, answer: () => pending } : { answer: pending };
       }
+      if (requirement.state !== 'approved')
+        throw new FabricError(
+          'POLICY_VIOLATION',
+          `${requirement.approval.decided_name} rejected this; nothing was done`,
+        );
     }
     const { send, answer } = proposal;
     return { send, answer: (committed) => ({ answer: answer(committed) }) };

@@ -102,6 +102,23 @@ describe('raising a budget, where policy wants it approved,', () => {
     expect(await raise(4)).not.toBe(ids[0]);
   });
 
+  it('lowers nothing when more was approved of meanwhile', async () => {
+    const swarm_id = freshId('s').toLowerCase();
+    const [less, more] = [
+      await askedFor(ask('allocate_budget', { swarm_id, budget_usd: 3 })),
+      await askedFor(ask('allocate_budget', { swarm_id, budget_usd: 7 })),
+    ];
+    const approve = async (approval_id: string) =>
+      await approval('decide', { approval_id, decision: 'approve', name: 'Ada' });
+    await approve(more);
+    await expect(approve(less)).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining('reject it'),
+    });
+    expect(await allocated(swarm_id)).toBe(7);
+    expect(await approval('get', { approval_id: less })).toMatchObject({ state: 'pending' });
+  });
+
   it('is done in the commit of the approval, which keeps the name of the person', async () => {
     const swarm_id = freshId('s').toLowerCase();
     const approval_id = await askedFor(ask('allocate_budget', { swarm_id, budget_usd: 5, per_hour_usd: 1 }));
