@@ -5,6 +5,7 @@
 import { fleetRef } from '../../machines/fleet/context.ts';
 import type { GovernorPolicy } from '../../machines/policy/values.ts';
 import { swarmMachine } from '../../machines/swarm/machine.ts';
+import { taskMachine } from '../../machines/task/machine.ts';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { FabricError } from '../../src/errors.ts';
 import type { Log } from '../../src/log.ts';
@@ -58,7 +59,7 @@ export const followedKinds: readonly string[] = [
   'policy',
   fleetRef.kind,
   swarmMachine.kind,
-  'task',
+  taskMachine.kind,
   'blocker',
   'approval',
 ];
@@ -77,6 +78,7 @@ export class GovernorCore {
   readonly #options: GovernorCoreOptions;
   readonly #parts: Readonly<Record<string, GovernorPart>>;
   readonly #loader: PolicyLoader;
+  readonly #assignment: Assignment;
   readonly #liveness: Liveness;
   #follower: Follower | undefined;
 
@@ -102,12 +104,13 @@ export class GovernorCore {
       catchUp: async () => await this.catchUp(swarmMachine.kind),
     });
     this.#loader = new PolicyLoader(parts, { dir: options.policiesDir, initial: options.policy });
+    this.#assignment = new Assignment(parts, { push, fleet });
     this.#parts = {
       policy: this.#loader,
       approvals,
       circuits: new Circuits({ ...parts, deliver }),
       help: new HelpForBlockers({ ...parts, deliver }),
-      assignment: new Assignment(parts, { push, fleet }),
+      assignment: this.#assignment,
     };
     // Only who asks for something is of interest here: it is alive. Coordinators notice the silence of others.
     const tasks = { owners: () => [], ownedBy: async () => [], ownerLost: async () => {} };
@@ -127,6 +130,11 @@ export class GovernorCore {
   /** Where the records come from that `seen` is given. */
   followedBy(follower: Follower): void {
     this.#follower = follower;
+  }
+
+  /** Whether records of this actor in this state are to be seen: most of tasks, which are most of all, are not. */
+  wants(kind: string, id: string, state: string): boolean {
+    return kind !== taskMachine.kind || this.#assignment.concerns(id, state);
   }
 
   /** Takes in a record of another process, or one of the time before this one. */

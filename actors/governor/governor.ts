@@ -89,6 +89,7 @@ export class Governor implements RunningService {
       log,
       kinds: followedKinds,
       isKnown: () => false,
+      isWanted: (kind, id, state) => core.wants(kind, id, state),
       onRecord: (stored) => core.seen(stored),
     });
     follower.failed.catch((error: unknown) => this.#fail(error));

@@ -18,6 +18,8 @@ export interface FollowOptions {
   readonly kinds?: readonly string[];
   /** Whether the last record of an actor is known up to this revision, so that it need not be decoded. */
   readonly isKnown: (kind: string, id: string, revision: number) => boolean;
+  /** Whether a record of an actor in this state is wanted at all, so that others need not be decoded. Default: every one. */
+  readonly isWanted?: (kind: string, id: string, state: string) => boolean;
   readonly onRecord: (stored: StoredRecord) => void;
   readonly log: Log;
 }
@@ -34,7 +36,7 @@ export interface Follower {
 
 /** Resolves when what was in the log at the start has been seen. @throws FabricError UNAVAILABLE */
 export async function follow(options: FollowOptions): Promise<Follower> {
-  const { nc, namespace, kinds = ['*'] } = options;
+  const { nc, namespace, kinds = ['*'], isKnown, isWanted } = options;
   const waiting = new Set<{ seq: number; resolve: () => void }>();
   let position = 0;
   const advance = (seq: number) => {
@@ -67,7 +69,9 @@ export async function follow(options: FollowOptions): Promise<Follower> {
   const loop = (async () => {
     for await (const message of messages) {
       const [kind, id] = actorOf(message.subject);
-      if (!options.isKnown(kind, id, message.seq)) take(message, options);
+      const isTaken =
+        !isKnown(kind, id, message.seq) && (isWanted?.(kind, id, message.headers?.get('IF-State') ?? '') ?? true);
+      if (isTaken) take(message, options);
       advance(message.seq);
       // While others write, something is always pending; what was there at the start has come by then.
       if (++seen >= atStart || message.info.pending === 0) caughtUp();

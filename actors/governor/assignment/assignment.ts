@@ -52,6 +52,11 @@ export class Assignment implements GovernorPart {
     this.#options = options;
   }
 
+  /** Whether a record of this task in this state has to be applied. */
+  concerns(task_id: string, state: string): boolean {
+    return this.#kept.concerns(task_id, state);
+  }
+
   apply(stored: StoredRecord): void {
     if (stored.record.kind === swarmMachine.kind) this.#passOver(stored.record.id);
     if (stored.record.kind !== taskMachine.kind) return;

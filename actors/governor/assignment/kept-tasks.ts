@@ -40,6 +40,11 @@ export class KeptTasks {
     return kept;
   }
 
+  /** Whether a record of this task in this state could change what is known. */
+  concerns(id: string, state: string): boolean {
+    return state === 'available' || this.#tasks.has(id);
+  }
+
   /** Forgets a task of which nothing newer than this revision is known. */
   remove(id: string, revision = Number.POSITIVE_INFINITY): void {
     const kept = this.#tasks.get(id);
