@@ -22,6 +22,7 @@ import { ensureMailbox } from '../../src/store/streams.ts';
 import type { Epoch } from '../../src/witness/epoch.ts';
 import { PolicyKnown } from '../policy-known.ts';
 import type { RunningService, ServiceContext } from '../service.ts';
+import { ServiceLifetime } from '../service-lifetime.ts';
 import { blockerRequests } from './blockers/blocker-requests.ts';
 import { CoordinatorCore, followedKinds } from './core.ts';
 import { leaseTimer } from './leases/lease-timers.ts';
@@ -42,7 +43,6 @@ import { taskView } from './tasks/task-view.ts';
 const ownTimers = { name: 'coordinator', kinds: [DueTasks.timer, leaseTimer, livenessTimer] };
 
 export class Coordinator implements RunningService {
-  readonly failed: Promise<never>;
   readonly #context: ServiceContext;
   readonly #jsm: JetStreamManager;
   readonly #timers: NatsTimers;
@@ -50,9 +50,7 @@ export class Coordinator implements RunningService {
   readonly #core: CoordinatorCore;
   readonly #policy: PolicyKnown;
   readonly #mailboxes: Mailboxes;
-  /** What ends the parts, in the order in which they end. */
-  #releases: Array<() => unknown> = [];
-  #fail: (error: unknown) => void = () => {};
+  readonly #lifetime: ServiceLifetime;
 
   private constructor(context: ServiceContext, jsm: JetStreamManager, epoch: Epoch) {
     this.#context = context;
@@ -81,14 +79,7 @@ export class Coordinator implements RunningService {
       getTask: async (task_id) => taskView(await tasks.get(task_id)),
       getSwarm: async (swarm_id) => await swarms.get(swarm_id),
     });
-    this.failed = new Promise((_, reject) => {
-      this.#fail = reject;
-    });
-    void nc
-      .closed()
-      .then((error) => this.#fail(new Error('the connection to the cluster was closed', { cause: error })));
-    // Whoever supervises looks at it; nobody else has to.
-    this.failed.catch(() => {});
+    this.#lifetime = new ServiceLifetime(nc);
   }
 
   get store(): ActorStore {
@@ -105,6 +96,10 @@ export class Coordinator implements RunningService {
   }
   get next(): CoordinatorCore['next'] {
     return this.#core.next;
+  }
+
+  get failed(): Promise<never> {
+    return this.#lifetime.failed;
   }
 
   /** Resolves when requests are answered. @throws FabricError UNAVAILABLE */
@@ -127,7 +122,7 @@ export class Coordinator implements RunningService {
       isKnown: (kind, id, revision) => core.lists.knows(kind, id, revision),
       onRecord: (stored) => core.seen(stored),
     });
-    follower.failed.catch((error: unknown) => this.#fail(error));
+    this.#lifetime.restsOn(follower);
     core.followedBy(follower);
     const timers = await this.#timers.consume(async (timer) => await core.due(timer), ownTimers);
     const sweep = new Sweep({ log, parts: core.swept });
@@ -145,8 +140,8 @@ export class Coordinator implements RunningService {
     // Whoever learns that this service is up must find its subscriptions on every server.
     await nc.flush();
     const epoch = watchEpoch(nc, namespace, epochRecord);
-    epoch.failed.catch((error: unknown) => this.#fail(error));
-    this.#releases = [
+    this.#lifetime.restsOn(epoch);
+    this.#lifetime.endsBy([
       () => core.next.stop(),
       async () => await Promise.all(responders.map(async (responder) => await responder.drain())),
       async () => await gate.close(),
@@ -158,12 +153,12 @@ export class Coordinator implements RunningService {
       async () => await this.#mailboxes.stop(),
       () => this.#audit.close(),
       async () => await follower.stop(),
-    ];
+    ]);
   }
 
   /** Answers what was taken on, takes nothing more, and leaves the connection open. */
   async stop(): Promise<void> {
-    for (const release of this.#releases.splice(0)) await release();
+    await this.#lifetime.stop();
   }
 
   #answer(): Responder[] {

@@ -22,6 +22,7 @@ import { swarmView } from '../coordinator/swarms/swarm-view.ts';
 import { Sweep } from '../coordinator/sweep.ts';
 import { taskView } from '../coordinator/tasks/task-view.ts';
 import type { RunningService, ServiceContext } from '../service.ts';
+import { ServiceLifetime } from '../service-lifetime.ts';
 import { approvalRequests } from './approvals/approval-requests.ts';
 import { governorName } from './circuits.ts';
 import { followedKinds, GovernorCore } from './core.ts';
@@ -29,16 +30,13 @@ import { governorRequests } from './requests.ts';
 import { unknownSwarm } from './swarm-changes.ts';
 
 export class Governor implements RunningService {
-  readonly failed: Promise<never>;
   readonly core: GovernorCore;
   readonly #context: ServiceContext;
   readonly #jsm: JetStreamManager;
   readonly #timers: NatsTimers;
   readonly #audit: AuditGate;
   readonly #mailboxes: Mailboxes;
-  /** What ends the parts, in the order in which they end. */
-  #releases: Array<() => unknown> = [];
-  #fail: (error: unknown) => void = () => {};
+  readonly #lifetime: ServiceLifetime;
 
   private constructor(context: ServiceContext, jsm: JetStreamManager, epoch: Epoch) {
     this.#context = context;
@@ -59,14 +57,11 @@ export class Governor implements RunningService {
       deliver: async (to, type, notice) => await this.#mailboxes.deliver(to, type, notice),
     });
     this.#mailboxes = this.#openMailboxes();
-    this.failed = new Promise((_, reject) => {
-      this.#fail = reject;
-    });
-    void nc
-      .closed()
-      .then((error) => this.#fail(new Error('the connection to the cluster was closed', { cause: error })));
-    // Whoever supervises looks at it; nobody else has to.
-    this.failed.catch(() => {});
+    this.#lifetime = new ServiceLifetime(nc);
+  }
+
+  get failed(): Promise<never> {
+    return this.#lifetime.failed;
   }
 
   /** Resolves when requests are answered. @throws FabricError UNAVAILABLE */
@@ -92,7 +87,7 @@ export class Governor implements RunningService {
       isWanted: (kind, id, state) => core.wants(kind, id, state),
       onRecord: (stored) => core.seen(stored),
     });
-    follower.failed.catch((error: unknown) => this.#fail(error));
+    this.#lifetime.restsOn(follower);
     core.followedBy(follower);
     const timers = await this.#timers.consume(async (timer) => await core.due(timer), core.ownTimers);
     const sweep = new Sweep({ log, parts: core.swept });
@@ -100,8 +95,8 @@ export class Governor implements RunningService {
     // Whoever learns that this service is up must find its subscriptions on every server.
     await nc.flush();
     const epoch = watchEpoch(nc, namespace, epochRecord);
-    epoch.failed.catch((error: unknown) => this.#fail(error));
-    this.#releases = [
+    this.#lifetime.restsOn(epoch);
+    this.#lifetime.endsBy([
       async () => await Promise.all(responders.map(async (responder) => await responder.drain())),
       async () => await epoch.stop(),
       async () => await sweep.stop(),
@@ -110,12 +105,12 @@ export class Governor implements RunningService {
       async () => await this.#mailboxes.stop(),
       () => this.#audit.close(),
       async () => await follower.stop(),
-    ];
+    ]);
   }
 
   /** Answers what was taken on, takes nothing more, and leaves the connection open. */
   async stop(): Promise<void> {
-    for (const release of this.#releases.splice(0)) await release();
+    await this.#lifetime.stop();
   }
 
   #openMailboxes(): Mailboxes {

@@ -3,12 +3,13 @@
  * `task.create`, in any order. A board is read and checked as a whole; a finding names the line.
  */
 import { readFile, stat } from 'node:fs/promises';
-import { isMap, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { isMap, isSeq, type Node } from 'yaml';
 import { z } from 'zod';
 import { newTaskFields } from '../../actors/coordinator/tasks/task-requests.ts';
 import { contentOf, invalidContent } from '../../machines/task/content.ts';
 import type { CreateTask } from '../../machines/task/events.ts';
 import { checkIJson } from '../data/ijson.ts';
+import { parseYaml } from '../data/yaml-document.ts';
 import { FabricError } from '../errors.ts';
 import { orderBoard } from './board-order.ts';
 
@@ -54,22 +55,13 @@ async function readText(path: string): Promise<string> {
 
 /** @throws FabricError INVALID_REQUEST */
 export function parseBoard(path: string, text: string): Board {
-  const lines = new LineCounter();
-  const document = parseDocument(text, {
-    version: '1.2',
-    schema: 'core',
-    strict: true,
-    uniqueKeys: true,
-    lineCounter: lines,
-    prettyErrors: false,
-  });
+  const { document, findings: faults, lineAt } = parseYaml(text);
   const findings: string[] = [];
-  const placeOf = (offset: number | undefined) =>
-    offset === undefined ? path : `${path}:${lines.linePos(offset).line}`;
+  const placeOf = (offset: number | undefined) => (offset === undefined ? path : `${path}:${lineAt(offset)}`);
   const note = (offset: number | undefined, what: string) => {
     findings.push(`${placeOf(offset)}: ${what}`);
   };
-  for (const { pos, message } of [...document.errors, ...document.warnings]) note(pos[0], message);
+  for (const { offset, message } of faults) note(offset, message);
   const read = findings.length > 0 ? [] : readTasks(document.contents, note);
   if (findings.length === 0 && read.length === 0)
     note(undefined, 'there are no tasks; write a list of them under `tasks:`');

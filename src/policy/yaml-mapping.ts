@@ -2,8 +2,9 @@
  * A YAML file that is one mapping, with the line of every key. Strict: YAML 1.2, no repeated keys, no aliases, no tags;
  * whatever is wrong is a finding with its line.
  */
-import { isMap, isSeq, LineCounter, type Node, parseDocument, type Scalar, visit } from 'yaml';
+import { isMap, isSeq, type Node, type Scalar, visit } from 'yaml';
 import { checkIJson } from '../data/ijson.ts';
+import { parseYaml } from '../data/yaml-document.ts';
 import { type Finding, invalidPolicy } from './findings.ts';
 
 export interface MappingEntry {
@@ -17,20 +18,12 @@ export interface MappingEntry {
 
 /** The entries of the mapping, in their order; none in an empty file. @throws FabricError INVALID_REQUEST with findings */
 export function parseMapping(file: string, text: string): Map<string, MappingEntry> {
-  const lines = new LineCounter();
-  const document = parseDocument(text, {
-    version: '1.2',
-    schema: 'core',
-    strict: true,
-    uniqueKeys: true,
-    lineCounter: lines,
-    prettyErrors: false,
-  });
+  const { document, findings: faults, lineAt: lineOfOffset } = parseYaml(text);
   const findings: Finding[] = [];
-  const lineAt = (offset: number | undefined) => (offset === undefined ? null : lines.linePos(offset).line);
+  const lineAt = (offset: number | undefined) => (offset === undefined ? null : lineOfOffset(offset));
   const lineOfNode = (node: unknown) => lineAt((node as Node | null)?.range?.[0]);
   const note = (offset: number | undefined, message: string) => findings.push({ file, line: lineAt(offset), message });
-  for (const { pos, message } of [...document.errors, ...document.warnings]) note(pos[0], `not valid YAML: ${message}`);
+  for (const { offset, message } of faults) note(offset, `not valid YAML: ${message}`);
   visit(document, {
     Alias: (_, alias) => {
       note(alias.range?.[0], 'a YAML alias is not allowed: write the value out');
