@@ -19,6 +19,7 @@ export const governorCommands: readonly CommandSpec[] = [
     options: [
       { flags: '--requires <CAPABILITY,...>', description: 'the capabilities that are needed', required: true },
       { flags: '--max-cost <USD>', description: 'what a swarm may cost per hour (default: as the policy says)' },
+      { flags: '--cost-estimate <USD>', description: 'what the work may cost; a budget has to cover it' },
       { flags: '--limit <N>', description: 'how many at most, 1 to 1000' },
     ],
     load: async () => (await import('./commands/governor.ts')).match,
@@ -65,7 +66,8 @@ export const governorCommands: readonly CommandSpec[] = [
   },
   {
     usage: 'governor pause [ID]',
-    description: 'let a swarm, or all, claim nothing; what is owned follows the policy for open circuits',
+    description:
+      'let a swarm claim nothing, and what it owns follows the policy for open circuits; or all, which keep what they own',
     example: 'governor pause --all --reason "incident 7"',
     options: [all, reason],
     load: async () => (await import('./commands/governor.ts')).pause,

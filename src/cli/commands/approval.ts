@@ -55,7 +55,10 @@ export const show: CommandRun = async (context, [approval_id]) => {
 export const decide: CommandRun = async (context, [approval_id], options) => {
   const approve = options['approve'] === true;
   if (approve === (options['reject'] === true))
-    throw new FabricError('INVALID_REQUEST', 'say either --approve or --reject, and not both');
+    throw new FabricError(
+      'INVALID_REQUEST',
+      `say either --approve or --reject, ${approve ? 'not both' : 'there is neither'}`,
+    );
   const body = given({
     approval_id,
     decision: approve ? 'approve' : 'reject',

@@ -1,11 +1,12 @@
 /** `infrafabric blocker list|show|join|decline|resolve`: what swarms are stuck on, and the way on: the requests `blocker.*`. */
 import type { BlockerView } from '../../../actors/coordinator/blockers/blocker-view.ts';
+import { FabricError } from '../../errors.ts';
 import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
 import { given, numberOf, textOf } from '../option-values.ts';
 import { exitCodes, type Output } from '../output.ts';
 import type { CommandRun } from '../program.ts';
-import { formatTime } from '../table.ts';
+import { formatTime, formatUsd } from '../table.ts';
 
 type Helper = BlockerView['helpers'][number];
 
@@ -82,7 +83,14 @@ async function change(
   const swarm = textOf(options, '--swarm');
   const blocker = await withFabric(
     context,
-    async ({ client }) => await client.request<BlockerView>('blocker', op, given(fields)),
+    async ({ client, isOperator }) => {
+      if (isOperator && op !== 'resolve')
+        throw new FabricError(
+          'INVALID_REQUEST',
+          `only a swarm that was asked can ${op}; say which with --swarm, or with its own --creds`,
+        );
+      return await client.request<BlockerView>('blocker', op, given(fields));
+    },
     { swarm },
   );
   showBlocker(context.out, blocker);
@@ -96,33 +104,32 @@ function answered({ swarm_id, answer }: Helper): string {
 function showBlocker(out: Output, blocker: BlockerView): void {
   out.data(blocker);
   const { helpers, ...facts } = blocker;
-  factTable(out, { ...facts, helpers: helpers.map(answered) });
-  if (helpers.length === 0) return;
+  factTable(out, facts);
+  out.line('');
   const rows = helpers.map(({ swarm_id, answer, at, answer_by, reason, why }) => ({
     helper: swarm_id,
     answer,
     since: formatTime(at),
     answer_by: answer === 'invited' && answer_by !== null ? formatTime(answer_by) : null,
     match: why?.match_score ?? null,
-    score: why?.combined_score ?? null,
+    score: why && (why.combined_score ?? 'free'),
     reputation: why?.reputation ?? null,
-    cost_per_hour: why?.cost_per_hour ?? null,
+    per_hour: why && formatUsd(why.cost_per_hour),
     reason,
   }));
-  const columns = [
-    'helper',
-    'answer',
-    'since',
-    'answer_by',
-    'match',
-    'score',
-    'reputation',
-    'cost_per_hour',
-    'reason',
-  ] as const;
   out.table(
-    columns.map((key) => ({ key })),
+    [
+      { key: 'helper' },
+      { key: 'answer' },
+      { key: 'since' },
+      { key: 'answer_by', title: 'answer by' },
+      { key: 'match' },
+      { key: 'score', align: 'right' },
+      { key: 'reputation' },
+      { key: 'per_hour', title: 'per hour', align: 'right' },
+      { key: 'reason' },
+    ],
     rows,
-    'no helpers',
+    'no swarm was asked to help',
   );
 }

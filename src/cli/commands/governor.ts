@@ -1,7 +1,9 @@
 /** `infrafabric governor ...`: budgets, circuits, capabilities and pauses, through the requests `governor.*`. */
 import type { SwarmView } from '../../../actors/coordinator/swarms/swarm-view.ts';
+import type { BudgetView } from '../../../actors/governor/budget-view.ts';
 import type { FleetView } from '../../../actors/governor/fleet-controls.ts';
-import type { Report } from '../../../actors/governor/report.ts';
+import type { Report, SwarmReport } from '../../../actors/governor/report.ts';
+import { tightestLimit } from '../../../machines/budget.ts';
 import type { MatchFactors } from '../../../machines/governance/matching.ts';
 import { parseUsd } from '../../../machines/money.ts';
 import { FabricError } from '../../errors.ts';
@@ -21,23 +23,23 @@ export const report: CommandRun = async (context, _, options) => {
   });
   out.data(found);
   const { swarms, totals, fleet, cursor } = found;
-  const rows = swarms.map(({ swarm_id, circuit, circuit_reasons, reputation, counters, cost_usd, budget, pause }) => ({
-    swarm: swarm_id,
-    circuit: circuit === 'open' ? `open: ${circuit_reasons.join(', ')}` : circuit,
-    pause: pause?.mode,
-    reputation,
-    completed: counters.completed,
-    failed: counters.failed,
+  const rows = swarms.map(({ budget, ...swarm }) => ({
+    swarm: swarm.swarm_id,
+    circuit: circuitText(swarm),
+    pause: swarm.pause?.mode,
+    reputation: swarm.reputation,
+    completed: swarm.counters.completed,
+    failed: swarm.counters.failed,
     allocated: formatUsd(budget.allocated_usd),
     reserved: formatUsd(budget.reserved_usd),
-    cost: formatUsd(cost_usd),
-    remaining: formatUsd(budget.remaining_usd),
+    cost: costText(swarm.cost_usd, budget.overrun_usd),
+    remaining: remainingText(budget, found.at),
   }));
   const total = {
     swarm: `all ${totals.swarms}`,
     allocated: formatUsd(totals.allocated_usd),
     reserved: formatUsd(totals.reserved_usd),
-    cost: formatUsd(totals.cost_usd),
+    cost: costText(totals.cost_usd, totals.overrun_usd),
   };
   out.table(
     [
@@ -47,7 +49,7 @@ export const report: CommandRun = async (context, _, options) => {
     rows.length === 0 ? [] : [...rows, total],
     'no swarms',
   );
-  if (fleet) out.line(fleetLine(fleet));
+  if (fleet) out.line(fleetLine(fleet, found.at));
   if (cursor !== null) out.note(`there are more: --cursor ${cursor}`);
   return exitCodes.done;
 };
@@ -58,6 +60,7 @@ export const match: CommandRun = async (context, _, options) => {
   const found = await ask<MatchFactors[]>(context, 'match', {
     requires,
     max_cost: usdOf(options, '--max-cost'),
+    cost_estimate: usdOf(options, '--cost-estimate'),
     limit: numberOf(options, '--limit'),
   });
   out.data(found);
@@ -79,16 +82,21 @@ export const match: CommandRun = async (context, _, options) => {
       { key: 'missing' },
     ],
     rows,
-    'no swarm qualifies',
+    'no swarm qualifies; `infrafabric swarm list` shows what each can do, and which are online',
   );
   return rows.length > 0 ? exitCodes.done : exitCodes.no;
 };
 
 export const allocate: CommandRun = async (context, [swarm_id], options) => {
+  const fabric = flagOf(options, 'fabric');
+  requireOne(swarm_id, fabric, '--fabric');
+  const budget_usd = usdOf(options, '--budget');
+  if (budget_usd === null && !fabric)
+    throw new FabricError('INVALID_REQUEST', '--budget none is for --fabric; a swarm has a budget, if only of 0');
   const result = await ask<object>(context, 'allocate_budget', {
     swarm_id,
-    fabric: flagOf(options, 'fabric'),
-    budget_usd: usdOf(options, '--budget'),
+    fabric,
+    budget_usd,
     per_hour_usd: usdOf(options, '--per-hour'),
     per_day_usd: usdOf(options, '--per-day'),
     reason: textOf(options, '--reason'),
@@ -119,7 +127,9 @@ export const revoke: CommandRun = async (context, [swarm_id, ...capabilities]) =
 const control =
   (op: 'pause' | 'drain' | 'resume'): CommandRun =>
   async (context, [swarm_id], options) => {
-    const body = { swarm_id, all: flagOf(options, 'all'), reason: textOf(options, '--reason') };
+    const all = flagOf(options, 'all');
+    requireOne(swarm_id, all, '--all');
+    const body = { swarm_id, all, reason: textOf(options, '--reason') };
     return show(context, await ask<SwarmView | FleetView>(context, op, body));
   };
 
@@ -147,12 +157,36 @@ function show({ out }: CommandContext, result: object) {
   return exitCodes.done;
 }
 
-function fleetLine({ state, budget, pause }: FleetView): string {
+function circuitText({ circuit, circuit_reasons, on_trial }: Omit<SwarmReport, 'budget'>): string {
+  if (circuit === 'open') return `open: ${circuit_reasons.join(', ')}`;
+  return on_trial ? `${circuit}, on trial` : circuit;
+}
+
+/** What ran over was never taken from the budget, so the columns add up without it. */
+function costText(cost_usd: number, overrun_usd: number): string {
+  const over = overrun_usd > 0 ? ` (${formatUsd(overrun_usd)} over)` : '';
+  return `${formatUsd(cost_usd)}${over}`;
+}
+
+/** Says which limit it is, where that of the hour or the day leaves less than the sum. */
+function remainingText(budget: BudgetView, at: number): string {
+  const when = { total: '', hour: ' this hour', day: ' today' }[tightestLimit(budget, at)];
+  return `${formatUsd(budget.remaining_usd)}${when}`;
+}
+
+function fleetLine({ state, budget, pause }: FleetView, at: number): string {
   const paused =
     state === 'paused' ? `all swarms are paused (${pause?.mode}${pause?.reason ? `: ${pause.reason}` : ''}); ` : '';
   if (!budget) return `${paused}no budget holds for all swarms together`;
-  const left = `${formatUsd(budget.remaining_usd)} of ${formatUsd(budget.allocated_usd)} remain`;
-  return `${paused}of the budget of all swarms together ${left}`;
+  const left = `${remainingText(budget, at)} of ${formatUsd(budget.allocated_usd)}`;
+  return `${paused}left of the budget of all swarms together: ${left}`;
+}
+
+/** @throws FabricError INVALID_REQUEST unless there is either an id or the flag for all swarms */
+function requireOne(swarm_id: string | undefined, isForAll: true | undefined, flag: string): void {
+  if ((swarm_id === undefined) === (isForAll === true)) return;
+  const received = isForAll ? `not both ${JSON.stringify(swarm_id?.slice(0, 80))} and ${flag}` : 'there is neither';
+  throw new FabricError('INVALID_REQUEST', `name one swarm, or all of them with ${flag}; ${received}`);
 }
 
 /** True, or nothing to send. */
