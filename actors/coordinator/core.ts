@@ -160,6 +160,7 @@ export class CoordinatorCore {
         circuitOpened: async (task_id, owner) => await tasks.circuitOpened(task_id, owner),
       },
       policy,
+      fleet: this.fleet,
       log,
     });
   }
@@ -225,8 +226,8 @@ export class CoordinatorCore {
     this.blockers.apply(stored);
     this.leases.apply(stored);
     this.liveness.apply(stored);
-    this.#circuits.apply(stored);
     this.fleet.apply(stored);
+    this.#circuits.apply(stored);
     if (stored.record.kind === 'policy') this.#applyPolicy(stored);
     this.next.apply(stored, own);
   }

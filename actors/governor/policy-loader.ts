@@ -109,7 +109,9 @@ export class PolicyLoader implements GovernorPart {
     const file = shownPath(this.#path);
     if (text !== undefined) return parseGovernorPolicy(file, text);
     if (!this.#hadFile) return builtInPolicy();
-    throw invalidPolicy([{ file, line: null, message: 'is gone: put it back, an empty one for the built-in values' }]);
+    throw invalidPolicy([
+      { file, line: null, message: 'the file is gone; put it back, or an empty one for the built-in values' },
+    ]);
   }
 
   async #load({ policy, sources, file, digest }: SourcedPolicy): Promise<void> {

@@ -2,11 +2,13 @@
  * Which swarms qualify for some work, and by which rule one does not. The rules are a table, asked in its order; the
  * same table decides, explains and serves the index, so that they cannot disagree.
  */
+
 import { missingCapabilities } from '../capability.ts';
 import type { Code } from '../codes.ts';
 import { distinct } from '../equality.ts';
 import type { Refusal } from '../machine.ts';
 import { isUsd } from '../money.ts';
+import { openCircuit } from '../swarm/circuit-advice.ts';
 import type { CircuitState, LivenessState, RegistrationState } from '../swarm/context.ts';
 import { combinedScore } from './ranking.ts';
 
@@ -149,8 +151,7 @@ const table: readonly QualifyingRule[] = [
     rule: 'circuit_closed',
     code: 'CIRCUIT_OPEN',
     broken: ({ circuit }) => circuit !== 'closed',
-    reason: ({ swarm_id, circuit_reasons }) =>
-      `the circuit of swarm ${swarm_id} is open (${circuit_reasons.join(', ')}); an operator can reset it`,
+    reason: ({ swarm_id, circuit_reasons }) => `the circuit of swarm ${swarm_id} is ${openCircuit(circuit_reasons)}`,
   },
   {
     rule: 'capability_match',

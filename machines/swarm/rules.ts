@@ -1,9 +1,11 @@
 /** When each event of a swarm is refused, and how that is said. The state chart in `machine.ts` asks the same table. */
+
 import { isExhausted, remaining } from '../budget.ts';
 import { amountRule, coversTheGone, moneyIsThere, validPauseMode, validWindows } from '../budget-rules.ts';
 import { isPrivilege } from '../capability.ts';
 import type { Refusal } from '../machine.ts';
 import { type EventRules, either, firstRefusal, type Rule, rulesOf, unknownEvent } from '../rules.ts';
+import { openCircuit } from './circuit-advice.ts';
 import { activeTasks, isForTask, type RegistrationState, type SwarmContext, type SwarmState } from './context.ts';
 import type { SwarmEvent, SwarmEventOf, SwarmEventType } from './events.ts';
 
@@ -41,8 +43,7 @@ const allocationCovers = coversTheGone<SwarmContext>(({ budget }) => budget);
 const circuitClosed: SwarmRule<'RESERVE'> = {
   code: 'CIRCUIT_OPEN',
   broken: (swarm) => swarm.circuit_reasons.length > 0,
-  message: (swarm) =>
-    `the circuit of the swarm is open (${swarm.circuit_reasons.join(', ')}); an operator can reset it`,
+  message: (swarm) => `the circuit of the swarm is ${openCircuit(swarm.circuit_reasons)}`,
   details: (swarm) => ({ circuit_reasons: swarm.circuit_reasons }),
 };
 

@@ -38,12 +38,17 @@ export function isOpenToAll({ assignment }: Pick<TaskContext, 'assignment'>): bo
   return assignment == null || (assignment.to === null && assignment.reason !== null);
 }
 
+/** The end of the while in which it is kept, as people read it. */
+function timeOf(assignment: TaskContext['assignment']): string {
+  return new Date(assignment?.until ?? 0).toISOString();
+}
+
 /** A claim by anyone but the swarm that the task is kept for. */
 export const notKeptForAnother: Rule<TaskContext, ClaimTask> = {
   code: 'TASK_NOT_AVAILABLE',
   broken: (task, { owner, at }) => isKeptFrom(task, owner, at),
   message: ({ assignment }) =>
-    `the task is kept for ${assignment?.to ?? 'a swarm that is being chosen'} until ${assignment?.until}; claim it then`,
+    `the task is kept for ${assignment?.to ?? 'a swarm that is being chosen'} until ${timeOf(assignment)}; claim it then`,
   details: ({ assignment }) => ({ assigned_to: assignment?.to ?? null, until: assignment?.until }),
 };
 
@@ -81,7 +86,7 @@ const notKeptYet: Rule<TaskContext, AssignTask> = {
   broken: ({ assignment }, { at, passed_over }) =>
     assignment?.to != null && at < assignment.until && passed_over?.swarm_id !== assignment.to,
   message: ({ assignment }) =>
-    `the task is kept for ${assignment?.to} until ${assignment?.until}; assign it again then`,
+    `the task is kept for ${assignment?.to} until ${timeOf(assignment)}; assign it again then`,
   details: ({ assignment }) => ({ assigned_to: assignment?.to, until: assignment?.until }),
 };
 

@@ -1,10 +1,12 @@
 /** When each event of a task is refused, and how that is said. The state chart in `machine.ts` asks the same table. */
+
 import { operatorId } from '../address.ts';
 import { capabilityMatch, missingCapabilities } from '../capability.ts';
 import { distinct } from '../equality.ts';
 import type { Refusal } from '../machine.ts';
 import { isUsd } from '../money.ts';
 import { type EventRules, either, firstRefusal, type Rule, rulesOf, unknownEvent } from '../rules.ts';
+import { openCircuit } from '../swarm/circuit-advice.ts';
 import { epochOf, maxEpoch } from '../token.ts';
 import { assignRules, notKeptForAnother } from './assignment.ts';
 import { contentOf, invalidContent } from './content.ts';
@@ -105,8 +107,7 @@ const claimRules: TaskRule<'CLAIM'>[] = [
   {
     code: 'CIRCUIT_OPEN',
     broken: (_, { swarm }) => swarm.circuit !== 'closed',
-    message: (_, { owner, swarm }) =>
-      `the circuit of swarm ${owner} is open (${swarm.circuit_reasons.join(', ')}); an operator can reset it`,
+    message: (_, { owner, swarm }) => `the circuit of swarm ${owner} is ${openCircuit(swarm.circuit_reasons)}`,
     details: (_, { swarm }) => ({ circuit_reasons: swarm.circuit_reasons }),
   },
   {

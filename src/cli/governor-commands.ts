@@ -66,8 +66,7 @@ export const governorCommands: readonly CommandSpec[] = [
   },
   {
     usage: 'governor pause [ID]',
-    description:
-      'let a swarm claim nothing, and what it owns follows the policy for open circuits; or all, which keep what they own',
+    description: 'let a swarm, or all, claim nothing; what is owned follows the policy for open circuits',
     example: 'governor pause --all --reason "incident 7"',
     options: [all, reason],
     load: async () => (await import('./commands/governor.ts')).pause,

@@ -1,5 +1,6 @@
 /** Options and arguments as values. What is not one is refused with the flag, what came, and what is allowed. */
 
+import { parseUsd } from '../../machines/money.ts';
 import type { Json } from '../../machines/record.ts';
 import { systemClock } from '../clock.ts';
 import { checkIJson } from '../data/ijson.ts';
@@ -32,6 +33,22 @@ export function numberOf(options: Options, flag: string): number | undefined {
 }
 
 /** A comma-separated list; empty items are left out. */
+/** US dollars. @throws FabricError INVALID_REQUEST */
+export function usdOf(options: Options, flag: string): number | undefined {
+  const text = textOf(options, flag);
+  if (text === undefined) return undefined;
+  const usd = parseUsd(text);
+  if (usd === undefined) throw notUsd(flag, text);
+  return usd;
+}
+
+export function notUsd(what: string, received: string): FabricError {
+  return new FabricError(
+    'INVALID_REQUEST',
+    `${what} must be dollars from 0 with at most six decimals, not ${JSON.stringify(received.slice(0, 80))}`,
+  );
+}
+
 export function namesOf(options: Options, flag: string): string[] | undefined {
   return textOf(options, flag)
     ?.split(',')

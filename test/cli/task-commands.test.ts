@@ -237,10 +237,10 @@ describe('blockers', () => {
     expect(declined).toMatchObject({ helpers: [{ answer: 'declined', reason: 'busy' }, { answer: 'invited' }] });
     expect(await fabric.json('blocker', 'join', blocker_id, '--swarm', 'kelp')).toMatchObject({ state: 'helping' });
     const { stdout } = await fabric.run('blocker', 'show', blocker_id);
-    expect(stdout).toMatch(/\nkelp +joined .* 1 +0\.25 +0\.5 +2/);
+    expect(stdout).toMatch(/\nkelp +joined .* 1 +0\.25 +0\.5 +\$2\.00/);
     expect(stdout).toMatch(/\njade +declined .* busy/);
     expect((await fabric.run('blocker', 'join', blocker_id, '--swarm', 'lynx')).code).toBe(1);
-    expect((await fabric.run('blocker', 'join', blocker_id)).code).toBe(1);
+    expect((await fabric.run('blocker', 'join', blocker_id)).code).toBe(2);
     await Promise.all([close(), ...helpers.map(async (helper) => await helper.close())]);
   });
 });

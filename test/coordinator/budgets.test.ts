@@ -260,6 +260,23 @@ describe('a swarm whose circuit opens', () => {
     expect((await at[0]!.tasks.claim(other, ids[0]!)).claimed).toBe(true);
   });
 
+  it('loses them also when all swarms are paused, and keeps them when all are drained', async () => {
+    const policy = { open_circuit_tasks: 'return' as const };
+    const at = await start({ policy, sweeps: false });
+    const id = await swarm(at, 5);
+    const [task] = await owned(at, id);
+    await tellFleet(at, { type: 'PAUSE', mode: 'drain' });
+    await at.core.swept['circuits']!();
+    expect((await at.recorded(task!)).owner).toBe(id);
+    await tellFleet(at, { type: 'PAUSE', mode: 'pause' });
+    try {
+      await until('it is back', async () => (await at.recorded(task!)).state === 'available', 5_000);
+      expect((await swarmOf(at, id)).budget.reserved_usd).toBe(0);
+    } finally {
+      await tellFleet(at, { type: 'RESUME' });
+    }
+  });
+
   it('finishes what it has when it is drained', async () => {
     const at = await start({ policy: { open_circuit_tasks: 'return' } });
     const id = await swarm(at, 5);

@@ -1,4 +1,4 @@
-/** A swarm as replies show it. */
+/** A swarm as replies show it; what remains is of the moment `now`, milliseconds since 1970, where an hour or a day is limited. */
 import { type Budget, remaining } from '../../../machines/budget.ts';
 import type { Pause } from '../../../machines/pause.ts';
 import type { Json } from '../../../machines/record.ts';
@@ -8,6 +8,7 @@ import {
   type SwarmCounters,
   type SwarmState,
 } from '../../../machines/swarm/context.ts';
+import { systemClock } from '../../../src/clock.ts';
 import type { StoredRecord } from '../../../src/store/record-log.ts';
 
 export interface SwarmView {
@@ -17,6 +18,8 @@ export interface SwarmView {
   circuit: string;
   circuit_reasons: string[];
   circuit_opened_at: number | null;
+  /** The circuit is closed for one trial. */
+  on_trial: boolean;
   pause: Pause | null;
   /** Declared by the swarm itself. */
   capabilities: string[];
@@ -37,7 +40,7 @@ export interface SwarmView {
   revision: number;
 }
 
-export function swarmView({ record, revision }: StoredRecord): SwarmView {
+export function swarmView({ record, revision }: StoredRecord, now = systemClock.now()): SwarmView {
   const { registration, liveness, circuit } = record.snapshot.value as unknown as SwarmState;
   const swarm = record.snapshot.context as SwarmContext;
   return {
@@ -47,6 +50,7 @@ export function swarmView({ record, revision }: StoredRecord): SwarmView {
     circuit,
     circuit_reasons: swarm.circuit_reasons,
     circuit_opened_at: swarm.circuit_opened_at,
+    on_trial: swarm.on_trial,
     pause: swarm.pause,
     capabilities: swarm.capabilities,
     grants: swarm.grants,
@@ -55,7 +59,7 @@ export function swarmView({ record, revision }: StoredRecord): SwarmView {
     reputation: swarm.reputation,
     max_concurrent_tasks: swarm.max_concurrent_tasks,
     active_tasks: activeTasks(swarm),
-    budget: { ...swarm.budget, remaining_usd: remaining(swarm.budget) },
+    budget: { ...swarm.budget, remaining_usd: remaining(swarm.budget, now) },
     counters: swarm.counters,
     metadata: swarm.metadata,
     registered_at: swarm.registered_at,

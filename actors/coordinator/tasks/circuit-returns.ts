@@ -1,13 +1,15 @@
 /**
- * Tasks of swarms whose circuits opened, where policy returns them: they go back as soon as the record of the swarm is
+ * Tasks of swarms whose circuits opened, or who were all paused, where policy returns them: they go back as soon as the record of the swarm is
  * seen, by whichever process sees it first. The sweep finds what was missed, and the swarms whose circuits were open
  * before policy said so.
  */
 import { formatRef } from '../../../machines/address.ts';
+import { fleetRef } from '../../../machines/fleet/context.ts';
 import type { SwarmContext } from '../../../machines/swarm/context.ts';
 import { swarmMachine } from '../../../machines/swarm/machine.ts';
 import type { Log } from '../../../src/log.ts';
 import type { StoredRecord } from '../../../src/store/record-log.ts';
+import type { FleetKnown } from '../../fleet-known.ts';
 import type { TaskPolicy } from './task-policy.ts';
 
 export interface CircuitReturnsOptions {
@@ -20,6 +22,7 @@ export interface CircuitReturnsOptions {
     circuitOpened(task_id: string, owner: string): Promise<unknown>;
   };
   readonly policy: Pick<TaskPolicy, 'open_circuit_tasks'>;
+  readonly fleet: Pick<FleetKnown, 'paused'>;
   readonly log: Log;
 }
 
@@ -50,6 +53,7 @@ export class CircuitReturns {
   /** Takes in any record, of this process or of another, in any order, also twice. */
   apply({ record, revision }: StoredRecord): void {
     const { kind, id, snapshot } = record;
+    if (kind === fleetRef.kind) this.#fleetChanged();
     if (kind !== swarmMachine.kind || revision <= (this.#revisions.get(id) ?? 0)) return;
     const context = snapshot.context as SwarmContext;
     if (!losesTasks(context)) {
@@ -65,14 +69,25 @@ export class CircuitReturns {
 
   /** Made to be called about every second. @throws FabricError UNAVAILABLE: the next sweep goes on */
   async sweep(): Promise<void> {
-    if (!this.#returns || this.#open.size === 0) return;
-    for (const owner of this.#options.tasks.owners()) if (this.#open.has(owner)) await this.#start(owner);
+    const fromAll = this.#options.fleet.paused?.mode === 'pause';
+    if (!this.#returns || (this.#open.size === 0 && !fromAll)) return;
+    for (const owner of this.#options.tasks.owners()) if (fromAll || this.#open.has(owner)) await this.#start(owner);
   }
 
   /** Begins nothing more, and waits for what is under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.allSettled(this.#returning.values());
+  }
+
+  #fleetChanged(): void {
+    if (!this.#begun || this.#options.fleet.paused?.mode !== 'pause') return;
+    this.sweep().catch((error: unknown) =>
+      this.#options.log.warn(
+        { err: error },
+        'tasks are not returned yet though all swarms are paused; the sweep goes on',
+      ),
+    );
   }
 
   get #returns(): boolean {

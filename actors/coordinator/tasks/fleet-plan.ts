@@ -16,6 +16,13 @@ export async function isPaused(view: PlanView, fleet: FleetFacts): Promise<boole
   return fleet.paused !== null && (await view.get(fleetMachine, fleetRef.id)).snapshot.context.pause !== null;
 }
 
+/** Whether nobody may keep its tasks, where policy returns those of a swarm that is paused. Rests on the record. */
+export async function allLoseTasks(view: PlanView, fleet: FleetFacts): Promise<boolean> {
+  return (
+    fleet.paused !== null && (await view.confirm(fleetMachine, fleetRef.id)).snapshot.context.pause?.mode === 'pause'
+  );
+}
+
 /** What a claim at this price, US dollars, reserves of the fabric-wide budget; undefined where there is none to take it from. */
 export async function reserveOfFleet(
   view: PlanView,

@@ -18,7 +18,7 @@ import type { Lanes } from '../../../src/store/lanes.ts';
 import type { StoredRecord } from '../../../src/store/record-log.ts';
 import type { LeaseEnd } from '../leases/lease-ends.ts';
 import { losesTasks } from './circuit-returns.ts';
-import type { FleetFacts } from './fleet-plan.ts';
+import { allLoseTasks, type FleetFacts } from './fleet-plan.ts';
 import { estimatedCost, givenBack } from './owner-money.ts';
 import { PaidTurns } from './paid-turns.ts';
 import { isRepeated } from './repeated.ts';
@@ -213,7 +213,7 @@ export class TaskOperations {
       if (!isOwned(task) || task.snapshot.context.owner !== owner) return 'repeated';
       // Of a circuit that was reset a moment ago nobody loses anything.
       const swarm = await view.confirm(swarmMachine, owner);
-      if (!losesTasks(swarm.snapshot.context)) return 'repeated';
+      if (!losesTasks(swarm.snapshot.context) && !(await allLoseTasks(view, this.#options.fleet))) return 'repeated';
       return { event: { type: 'OWNER_LOST', owner, reason: 'circuit_open' }, owner: givenBack(task) };
     });
   }

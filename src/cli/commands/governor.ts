@@ -9,7 +9,7 @@ import { parseUsd } from '../../../machines/money.ts';
 import { FabricError } from '../../errors.ts';
 import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
-import { given, numberOf, type Options, textOf } from '../option-values.ts';
+import { given, notUsd, numberOf, type Options, textOf, usdOf } from '../option-values.ts';
 import { exitCodes } from '../output.ts';
 import type { CommandContext, CommandRun } from '../program.ts';
 import { formatUsd } from '../table.ts';
@@ -90,15 +90,15 @@ export const match: CommandRun = async (context, _, options) => {
 export const allocate: CommandRun = async (context, [swarm_id], options) => {
   const fabric = flagOf(options, 'fabric');
   requireOne(swarm_id, fabric, '--fabric');
-  const budget_usd = usdOf(options, '--budget');
+  const budget_usd = limitOf(options, '--budget');
   if (budget_usd === null && !fabric)
     throw new FabricError('INVALID_REQUEST', '--budget none is for --fabric; a swarm has a budget, if only of 0');
   const result = await ask<object>(context, 'allocate_budget', {
     swarm_id,
     fabric,
     budget_usd,
-    per_hour_usd: usdOf(options, '--per-hour'),
-    per_day_usd: usdOf(options, '--per-day'),
+    per_hour_usd: limitOf(options, '--per-hour'),
+    per_day_usd: limitOf(options, '--per-day'),
     reason: textOf(options, '--reason'),
   });
   return show(context, result);
@@ -202,18 +202,6 @@ function listOf(text: string): string[] {
 }
 
 /** Null for `none`. @throws FabricError INVALID_REQUEST */
-function usdOf(options: Options, flag: string): number | null | undefined {
-  const text = textOf(options, flag);
-  if (text === undefined) return undefined;
-  if (text === 'none') return null;
-  const usd = parseUsd(text);
-  if (usd === undefined) throw notUsd(flag, text);
-  return usd;
-}
-
-function notUsd(what: string, received: string): FabricError {
-  return new FabricError(
-    'INVALID_REQUEST',
-    `${what} must be dollars from 0 with at most six decimals, not ${JSON.stringify(received.slice(0, 80))}`,
-  );
+function limitOf(options: Options, flag: string): number | null | undefined {
+  return textOf(options, flag) === 'none' ? null : usdOf(options, flag);
 }

@@ -22,6 +22,7 @@ export const check: CommandRun = async (context, [dir]) => {
     if (findings.length === 0) out.line(`${file}: ${present ? 'valid' : 'not there'}`);
     for (const finding of findings) out.line(findingText(finding));
   }
+  if (files.every(({ present }) => !present)) out.note('there is nothing to check: is this the folder?');
   return ok ? exitCodes.done : exitCodes.no;
 };
 

@@ -5,7 +5,7 @@ import type { ClaimAnswer } from '../../../actors/coordinator/tasks/task-claims.
 import type { TaskView } from '../../../actors/coordinator/tasks/task-view.ts';
 import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
-import { given, jsonOf, namesOf, numberOf, textOf, timeOf } from '../option-values.ts';
+import { given, jsonOf, namesOf, numberOf, textOf, timeOf, usdOf } from '../option-values.ts';
 import { exitCodes, type Output } from '../output.ts';
 import type { CommandRun } from '../program.ts';
 import { formatTime } from '../table.ts';
@@ -26,7 +26,7 @@ export const create: CommandRun = async (context, [task_id], options) => {
     lease_ms: numberOf(options, '--lease-ms'),
     retry_backoff_ms: numberOf(options, '--retry-backoff-ms'),
     not_before: timeOf(options, '--not-before'),
-    cost_estimate: numberOf(options, '--cost-estimate'),
+    cost_estimate: usdOf(options, '--cost-estimate'),
     metadata: jsonOf(options, '--metadata'),
     concurrency_key: textOf(options, '--concurrency-key'),
     concurrency_limit: numberOf(options, '--concurrency-limit'),
@@ -133,14 +133,20 @@ export const claim: CommandRun = async (context, [task_id], options) => {
     return exitCodes.done;
   }
   out.note(
-    `${task_id} was not claimed: ${answer.reason}${answer.owner === undefined ? '' : `, it is owned by ${answer.owner}`}`,
+    `${task_id} was not claimed: ${answer.reason}${heldBy(answer)}; \`infrafabric task explain ${task_id}\` says why`,
   );
   return exitCodes.no;
 };
 
+function heldBy({ owner, assigned_to, until }: ClaimAnswer & { claimed: false }): string {
+  if (owner !== undefined) return `, it is owned by ${owner}`;
+  if (until === undefined) return '';
+  return `, it is kept for ${assigned_to ?? 'a swarm that is being chosen'} until ${formatTime(until)}`;
+}
+
 export const complete: CommandRun = async (context, [task_id], options) => {
   const cost = given({
-    cost_usd: numberOf(options, '--cost-usd'),
+    cost_usd: usdOf(options, '--cost-usd'),
     tokens_in: numberOf(options, '--tokens-in'),
     tokens_out: numberOf(options, '--tokens-out'),
     model: textOf(options, '--model'),
