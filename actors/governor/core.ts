@@ -127,9 +127,10 @@ export class GovernorCore {
     return { name: 'governor', kinds: Object.values(this.#parts).flatMap(({ timers = [] }) => [...timers]) };
   }
 
-  /** Where the records come from that `seen` is given. */
+  /** Where the records come from that `seen` is given: all that was in the log at the start has been. */
   followedBy(follower: Follower): void {
     this.#follower = follower;
+    for (const part of Object.values(this.#parts)) part.begin?.();
   }
 
   /** Whether records of this actor in this state are to be seen: most of tasks, which are most of all, are not. */

@@ -16,6 +16,8 @@ export interface GovernorPart {
   readonly timers?: readonly string[];
   /** Takes in a record of whatever kind, from the log or from a commit of this process; in any order, also twice. */
   apply?(stored: StoredRecord): void;
+  /** All that was in the log at the start has been applied: what the part decides from now on rests on all swarms. */
+  begin?(): void;
   /** What follows from a commit of this process; a sweep finds it, too. */
   committed?(stored: StoredRecord): void;
   /** Handles a due timer of its own. @throws FabricError when it has to come again */

@@ -60,7 +60,7 @@ export class HelpWorld {
     });
   }
 
-  /** A governor that begins with what the log holds; `swept` tells it that it knows all of that. */
+  /** A governor that begins with what the log holds. */
   async governor(): Promise<HelpForBlockers> {
     const { clock, timers, registers } = this;
     let governor: HelpForBlockers | undefined;
@@ -83,6 +83,7 @@ export class HelpWorld {
     });
     for (const stored of this.records.all) governor.apply(stored);
     this.governors.push(governor);
+    governor.begin();
     await governor.sweep();
     return governor;
   }

@@ -81,8 +81,12 @@ export class Assignment implements GovernorPart {
     await this.#assign(id);
   }
 
-  async sweep(): Promise<void> {
+  begin(): void {
     this.#begun = true;
+    this.#work();
+  }
+
+  async sweep(): Promise<void> {
     const now = this.#parts.clock.now();
     for (const id of this.#kept.unassigned(now)) this.#waiting.add(id);
     for (const swarm_id of this.#kept.swarms()) this.#passOver(swarm_id);

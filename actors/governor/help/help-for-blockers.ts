@@ -55,7 +55,7 @@ export class HelpForBlockers implements GovernorPart {
   readonly #ended = new RecentRevisions();
   readonly #running = new Set<Promise<void>>();
   /** Before that, the swarms may not all be known. */
-  #ready = false;
+  #begun = false;
   #stopped = false;
 
   constructor(parts: HelpParts) {
@@ -101,8 +101,11 @@ export class HelpForBlockers implements GovernorPart {
     await this.#attend(id);
   }
 
+  begin(): void {
+    this.#begun = true;
+  }
+
   async sweep(): Promise<void> {
-    this.#ready = true;
     this.#escalations.tellAll();
     const { policy, swarms, clock, log } = this.#parts;
     let looks = 0;
@@ -172,7 +175,7 @@ export class HelpForBlockers implements GovernorPart {
 
   /** Now and in the background; a sweep does it where this fails. */
   #attendSoon(id: string): void {
-    if (!this.#ready || this.#stopped) return;
+    if (!this.#begun || this.#stopped) return;
     const running = this.#attend(id)
       .catch((error: unknown) => {
         this.#parts.log.warn({ err: error, blocker_id: id }, 'a blocker was not attended to; the sweep tries again');
