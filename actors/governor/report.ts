@@ -3,32 +3,33 @@
  * before the request is in it.
  */
 import { addUsd } from '../../machines/money.ts';
-import type { Pause } from '../../machines/pause.ts';
-import type { SwarmCounters } from '../../machines/swarm/context.ts';
 import { reputationAt } from '../../machines/swarm/reputation.ts';
+import type { SwarmView } from '../coordinator/swarms/swarm-view.ts';
 import type { KnownSwarm } from '../swarm-index/known-swarm.ts';
 import { type BudgetView, budgetView } from './budget-view.ts';
 import type { FleetControls, FleetView } from './fleet-controls.ts';
 import type { GovernorParts } from './part.ts';
 import { unknownSwarm } from './swarm-changes.ts';
 
-export interface SwarmReport {
-  swarm_id: string;
-  registration: string;
-  liveness: string;
-  circuit: string;
-  circuit_reasons: string[];
-  circuit_opened_at: number | null;
-  /** The circuit is closed for one trial. */
-  on_trial: boolean;
-  pause: Pause | null;
+export interface SwarmReport
+  extends Pick<
+    SwarmView,
+    | 'swarm_id'
+    | 'registration'
+    | 'liveness'
+    | 'circuit'
+    | 'circuit_reasons'
+    | 'circuit_opened_at'
+    | 'on_trial'
+    | 'pause'
+    | 'cost_per_hour'
+    | 'counters'
+  > {
   /** What its work has cost: spent, and what it cost beyond the budget. The witness' entries of the swarm add up to it. */
   cost_usd: number;
   budget: BudgetView;
-  cost_per_hour: number;
   /** As it has become by the time of the report. */
   reputation: number;
-  counters: SwarmCounters;
 }
 
 export interface Totals {
