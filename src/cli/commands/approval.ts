@@ -4,8 +4,9 @@ import type { ApprovalView } from '../../../actors/governor/approvals/approval-v
 import { FabricError } from '../../errors.ts';
 import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
-import { given, numberOf, textOf } from '../option-values.ts';
+import { given, textOf } from '../option-values.ts';
 import { exitCodes, type Output } from '../output.ts';
+import { listPage, noteMore } from '../pages.ts';
 import type { CommandRun } from '../program.ts';
 import { formatTime } from '../table.ts';
 
@@ -13,17 +14,8 @@ const columns = ['approval', 'state', 'action', 'target', 'request', 'asked', 'e
 
 export const list: CommandRun = async (context, _, options) => {
   const { out } = context;
-  const body = given({
-    state: textOf(options, '--state'),
-    limit: numberOf(options, '--limit'),
-    cursor: textOf(options, '--cursor'),
-  });
-  const page = await withFabric(
-    context,
-    async ({ client }) =>
-      await client.request<{ approvals: ApprovalView[]; cursor: string | null }>('approval', 'list', body),
-  );
-  out.data(page);
+  const state = textOf(options, '--state');
+  const page = await listPage<{ approvals: ApprovalView[] }>(context, 'approval', options, { state });
   const rows = page.approvals.map((approval) => ({
     approval: approval.approval_id,
     state: approval.state,
@@ -39,7 +31,7 @@ export const list: CommandRun = async (context, _, options) => {
     rows,
     'no approvals',
   );
-  if (page.cursor !== null) out.note(`there are more: --cursor ${page.cursor}`);
+  noteMore(out, page);
   return exitCodes.done;
 };
 

@@ -3,8 +3,9 @@ import type { BlockerView } from '../../../actors/coordinator/blockers/blocker-v
 import { FabricError } from '../../errors.ts';
 import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
-import { given, numberOf, textOf } from '../option-values.ts';
+import { given, textOf } from '../option-values.ts';
 import { exitCodes, type Output } from '../output.ts';
+import { listPage, noteMore } from '../pages.ts';
 import type { CommandRun } from '../program.ts';
 import { formatTime, formatUsd } from '../table.ts';
 
@@ -12,17 +13,8 @@ type Helper = BlockerView['helpers'][number];
 
 export const list: CommandRun = async (context, _, options) => {
   const { out } = context;
-  const body = given({
-    state: textOf(options, '--state'),
-    limit: numberOf(options, '--limit'),
-    cursor: textOf(options, '--cursor'),
-  });
-  const page = await withFabric(
-    context,
-    async ({ client }) =>
-      await client.request<{ blockers: BlockerView[]; cursor: string | null }>('blocker', 'list', body),
-  );
-  out.data(page);
+  const state = textOf(options, '--state');
+  const page = await listPage<{ blockers: BlockerView[] }>(context, 'blocker', options, { state });
   const rows = page.blockers.map((blocker) => ({
     blocker: blocker.blocker_id,
     state: blocker.state,
@@ -50,7 +42,7 @@ export const list: CommandRun = async (context, _, options) => {
     rows,
     'no blockers',
   );
-  if (page.cursor !== null) out.note(`there are more: --cursor ${page.cursor}`);
+  noteMore(out, page);
   return exitCodes.done;
 };
 

@@ -11,6 +11,7 @@ import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
 import { given, notUsd, numberOf, type Options, textOf, usdOf } from '../option-values.ts';
 import { exitCodes } from '../output.ts';
+import { noteMore, pageAsked } from '../pages.ts';
 import type { CommandContext, CommandRun } from '../program.ts';
 import { formatUsd } from '../table.ts';
 
@@ -18,11 +19,10 @@ export const report: CommandRun = async (context, _, options) => {
   const { out } = context;
   const found = await ask<Report>(context, 'report', {
     swarm_id: textOf(options, '--swarm'),
-    limit: numberOf(options, '--limit'),
-    cursor: textOf(options, '--cursor'),
+    ...pageAsked(options),
   });
   out.data(found);
-  const { swarms, totals, fleet, cursor } = found;
+  const { swarms, totals, fleet } = found;
   const rows = swarms.map(({ budget, ...swarm }) => ({
     swarm: swarm.swarm_id,
     circuit: circuitText(swarm),
@@ -50,7 +50,7 @@ export const report: CommandRun = async (context, _, options) => {
     'no swarms',
   );
   if (fleet) out.line(fleetLine(fleet, found.at));
-  if (cursor !== null) out.note(`there are more: --cursor ${cursor}`);
+  noteMore(out, found);
   return exitCodes.done;
 };
 

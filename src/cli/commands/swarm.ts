@@ -2,19 +2,14 @@
 import type { SwarmView } from '../../../actors/coordinator/swarms/swarm-view.ts';
 import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
-import { given, numberOf, textOf } from '../option-values.ts';
 import { exitCodes } from '../output.ts';
+import { listPage, noteMore } from '../pages.ts';
 import type { CommandRun } from '../program.ts';
 import { formatTime, formatUsd } from '../table.ts';
 
 export const list: CommandRun = async (context, _, options) => {
   const { out } = context;
-  const body = given({ limit: numberOf(options, '--limit'), cursor: textOf(options, '--cursor') });
-  const page = await withFabric(
-    context,
-    async ({ client }) => await client.request<{ swarms: SwarmView[]; cursor: string | null }>('swarm', 'list', body),
-  );
-  out.data(page);
+  const page = await listPage<{ swarms: SwarmView[] }>(context, 'swarm', options);
   const rows = page.swarms.map((swarm) => ({
     swarm: swarm.swarm_id,
     registration: swarm.registration,
@@ -44,7 +39,7 @@ export const list: CommandRun = async (context, _, options) => {
     rows,
     'no swarms',
   );
-  if (page.cursor !== null) out.note(`there are more: --cursor ${page.cursor}`);
+  noteMore(out, page);
   return exitCodes.done;
 };
 

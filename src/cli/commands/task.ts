@@ -7,6 +7,7 @@ import { withFabric } from '../fabric-session.ts';
 import { factTable } from '../facts.ts';
 import { given, jsonOf, namesOf, numberOf, textOf, timeOf, usdOf } from '../option-values.ts';
 import { exitCodes, type Output } from '../output.ts';
+import { listPage, noteMore } from '../pages.ts';
 import type { CommandRun } from '../program.ts';
 import { formatTime } from '../table.ts';
 import { whyWaiting } from '../waiting-reasons.ts';
@@ -42,17 +43,8 @@ export const create: CommandRun = async (context, [task_id], options) => {
 };
 
 export const list: CommandRun = async (context, _, options) => {
-  const body = given({
-    state: textOf(options, '--state'),
-    owner: textOf(options, '--owner'),
-    limit: numberOf(options, '--limit'),
-    cursor: textOf(options, '--cursor'),
-  });
-  const page = await withFabric(
-    context,
-    async ({ client }) => await client.request<{ tasks: TaskView[]; cursor: string | null }>('task', 'list', body),
-  );
-  context.out.data(page);
+  const filters = { state: textOf(options, '--state'), owner: textOf(options, '--owner') };
+  const page = await listPage<{ tasks: TaskView[] }>(context, 'task', options, filters);
   const rows = page.tasks.map((task) => {
     const { task_id, task_type, state, owner, priority, attempt, max_attempts, created_at } = task;
     return {
@@ -73,7 +65,7 @@ export const list: CommandRun = async (context, _, options) => {
     rows,
     'no tasks',
   );
-  if (page.cursor !== null) context.out.note(`there are more: --cursor ${page.cursor}`);
+  noteMore(context.out, page);
   return exitCodes.done;
 };
 
@@ -97,7 +89,7 @@ export const explain: CommandRun = async (context, [task_id], options) => {
     async ({ client }) => await client.request<Explanation>('task', 'explain', body),
   );
   out.data(explanation);
-  const { state, waiting_for, swarms, cursor } = explanation;
+  const { state, waiting_for, swarms } = explanation;
   const why = waiting_for === null ? [] : reasonsOf(state, waiting_for);
   out.line([`${task_id} is ${state}`, ...why].join('; '));
   out.line('');
@@ -111,7 +103,7 @@ export const explain: CommandRun = async (context, [task_id], options) => {
     })),
     'no swarms',
   );
-  if (cursor !== null) out.note(`there are more: --cursor ${cursor}`);
+  noteMore(out, explanation);
   return exitCodes.done;
 };
 

@@ -5,8 +5,9 @@ import type { QueryFilter, QueryPage } from '../../witness/query/query.ts';
 import { readTrace, stepsOf, type TracePage } from '../../witness/query/trace.ts';
 import { prunedChains } from '../../witness/report/selection.ts';
 import { withFabric } from '../fabric-session.ts';
-import { given, numberOf, textOf, timeOf } from '../option-values.ts';
+import { given, textOf, timeOf } from '../option-values.ts';
 import { exitCodes } from '../output.ts';
+import { noteMore, pageAsked } from '../pages.ts';
 import type { CommandContext, CommandRun } from '../program.ts';
 import { formatDuration, formatTime, formatUsd } from '../table.ts';
 import { databasePath, reading } from '../witness-source.ts';
@@ -16,10 +17,7 @@ export const trace: CommandRun = async (context, [traceId = ''], options) => {
   const { out } = context;
   const asked = {
     trace_id: traceId,
-    ...(given({ limit: numberOf(options, '--limit'), cursor: textOf(options, '--cursor') }) as Pick<
-      QueryFilter,
-      'limit' | 'cursor'
-    >),
+    ...(pageAsked(options) as Pick<QueryFilter, 'limit' | 'cursor'>),
   };
   const page = await read(context, options, asked);
   out.data(page);
@@ -38,7 +36,7 @@ export const trace: CommandRun = async (context, [traceId = ''], options) => {
     rows,
     `the witness has no entries of trace ${JSON.stringify(traceId)}`,
   );
-  if (page.cursor !== null) out.note(`there are more: --cursor ${page.cursor}`);
+  noteMore(out, page);
   return exitCodes.done;
 };
 

@@ -2,8 +2,9 @@
 import { witnessPath } from '../../witness/files.ts';
 import { type QueryFilter, type QueryPage, queryEntries } from '../../witness/query/query.ts';
 import { withFabric } from '../fabric-session.ts';
-import { given, numberOf, textOf } from '../option-values.ts';
+import { given, textOf } from '../option-values.ts';
 import { exitCodes } from '../output.ts';
+import { noteMore, pageAsked } from '../pages.ts';
 import type { CommandContext, CommandRun } from '../program.ts';
 import { formatTime, formatUsd } from '../table.ts';
 import { filtersOf, reading } from '../witness-source.ts';
@@ -13,11 +14,8 @@ export const query: CommandRun = async (context, _, options) => {
   const { out } = context;
   const filter = {
     ...filtersOf(options),
-    ...given({
-      order: textOf(options, '--order'),
-      limit: numberOf(options, '--limit'),
-      cursor: textOf(options, '--cursor'),
-    }),
+    ...given({ order: textOf(options, '--order') }),
+    ...pageAsked(options),
   };
   const db = textOf(options, '--db');
   const page = db === undefined ? await ask(context, filter) : await queryFile(db, filter);
@@ -39,7 +37,7 @@ export const query: CommandRun = async (context, _, options) => {
     rows,
     'no entries',
   );
-  if (page.cursor !== null) out.note(`there are more: --cursor ${page.cursor}`);
+  noteMore(out, page);
   return exitCodes.done;
 };
 
