@@ -200,3 +200,15 @@ export class HelpWorld {
     });
   }
 }
+
+/** A blocker that is reported in a world with one governor, where these swarms can help; `timers` are handled if set. */
+export async function reported(
+  swarms: readonly string[],
+  { policy, timers = false }: { policy?: Partial<GovernorPolicy>; timers?: boolean } = {},
+): Promise<{ world: HelpWorld; id: string }> {
+  const world = new HelpWorld(policy);
+  for (const id of swarms) await world.able(id);
+  await world.governor();
+  if (timers) await world.handleTimers();
+  return { world, id: await world.report() };
+}
